@@ -1,0 +1,150 @@
+"""What the actors need of the world: an event store, read stores, a clock.
+
+Each port is a Protocol; each implementation is one file in stores/ or actors/clock.py and passes the
+port's contract class in tests/contracts/.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
+
+from .messages import Append, Commit, Position, StreamKey, Version
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from .select import Select
+    from .view import View
+
+StoredRow = tuple[Position, StreamKey, Version, int, int, str, bytes | None, bytes]
+"""position, stream key, version, type key, recorded at (Unix µs), command id, context, data."""
+
+
+class StoredPage(msgspec.Struct, frozen=True, gc=False):
+    """Consecutive rows of the log, in position order, and the names behind their keys."""
+
+    rows: Sequence[StoredRow]
+    streams: Mapping[StreamKey, tuple[str, str]]
+    """Holds at least the streams of these rows."""
+    types: Mapping[int, str]
+    """Holds at least the types of these rows."""
+    head: Position
+    """The head of the log when the page was read."""
+
+
+class LoadedStream(msgspec.Struct, frozen=True, gc=False):
+    """Events of one stream after a version, as stored."""
+
+    stream_key: StreamKey
+    """0 where the stream does not exist."""
+    version: Version
+    """Version of the last row, or the one asked after where there are none."""
+    rows: Sequence[tuple[str, bytes, int]]
+    """type name, data, position; in version order."""
+    complete: bool
+    """False when the stream has more events than were asked for."""
+
+
+class EventStore(Protocol):
+    """The write database.
+
+    Guarantees: a batch is one transaction; positions are assigned inside it, dense and in commit order;
+    an append is all or nothing; one whose expected version is not the stream's version writes nothing
+    and leaves the others of its batch alone. When `append`'s future is done without an error, the events
+    survive a crash of the process, and with the default durability of the machine.
+    """
+
+    @property
+    def database_id(self) -> str:
+        """Names this log for ever; read stores keep it to know whose checkpoint they hold."""
+        ...
+
+    def append(self, batch: Sequence[Append], recorded_at: float) -> "Future[Commit]":
+        """Start the transaction at once and return a future of its outcome; at most one may be under way.
+
+        Nobody's cancellation reaches it. Fails with StoreUnavailable, and then nothing was written.
+        """
+        ...
+
+    def load(
+        self, streams: Sequence[tuple[str, str, Version]], limit: int
+    ) -> Awaitable[Sequence[LoadedStream]]:
+        """For each (category, id, after version), at most `limit` events. Sees every finished append."""
+        ...
+
+    def read(self, after: Position, limit: int) -> Awaitable[StoredPage]:
+        """At most `limit` rows after a position."""
+        ...
+
+    def head(self) -> Awaitable[Position]:
+        """The last position that is committed, by any process."""
+        ...
+
+    def statistics(self) -> "EventStoreStatistics": ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class EventStoreStatistics(NamedTuple):
+    """Counted since the store was opened."""
+
+    transactions: int
+    """Transactions that committed something."""
+    thread_hops: int
+    """Calls handed to the writer's thread; 0 where there is none."""
+    events: int
+
+
+class ReadStore(Protocol):
+    """One replica of one view: rows and the checkpoint that says what they reflect.
+
+    Guarantees: `put` moves rows and checkpoint in one transaction; `select` and `get` see both as of one
+    moment. Keys are scalars, or tuples for a view with several key columns.
+    """
+
+    @property
+    def checkpoint(self) -> Position:
+        """The position the committed rows reflect. Never ahead of them."""
+        ...
+
+    def put(self, changes: Mapping[Any, Any], position: Position) -> Awaitable[None]:
+        """Write rows (None deletes) and the checkpoint, all or nothing.
+
+        Raises InvariantViolation, and writes nothing, for a position that is not ahead of the checkpoint.
+        """
+        ...
+
+    def get(self, keys: Sequence[Any]) -> Awaitable[Mapping[Any, Any]]:
+        """The rows that exist among these keys, as of the checkpoint."""
+        ...
+
+    def select(self, query: "Select") -> Awaitable[tuple[Position, Sequence[Any]]]:
+        """Rows that match, and the position they reflect."""
+        ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class ReadStoreFactory(Protocol):
+    """Opens the read store of one replica, empty or as it was left."""
+
+    def __call__(
+        self, view: "View[Any, Any, Any]", replica: int, database_id: str
+    ) -> Awaitable[ReadStore]: ...
+
+
+class TimerHandle(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def time(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle: ...
+
+    async def sleep(self, seconds: float) -> None: ...
