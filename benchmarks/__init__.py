@@ -1,0 +1,1 @@
+"""What it costs, against the limit and against others: `make bench`. Not part of the package."""
