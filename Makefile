@@ -51,7 +51,7 @@ $(VENV)/.has-%: pyproject.toml | $(BIN)/pip
 # Order-only, and on pip: Debian without python3-venv leaves a half-made venv that has a python and no pip.
 $(BIN)/pip:
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Aftertide needs Python 3.11 or newer, and '$(PY)' is $$($(PY) -V 2>&1 || echo missing)." \
+	  echo "Aftertide needs Python 3.11 or newer, and '$(PY)' is $$($(PY) -V 2>/dev/null || echo 'not there')." \
 	    "Name another one: make PY=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PY) -m venv $(VENV) || { \
 	  echo "'$(PY) -m venv' failed. On Debian and Ubuntu it is a package of its own:" \
