@@ -1,4 +1,5 @@
-"""What the application says: deciders, views, messages, consistency, lag models, errors and ports.
+"""What is true without a machine: deciders, views, messages, consistency, lag, errors, ports.
 
-Pure: no await, no clock, no chance, no disk. `actors` runs what is decided, `stores` remembers it.
+Everything here is a value or a pure function. No await, no clock, no chance of its own, no disk:
+time and ids arrive in envelopes, random numbers from a generator that the caller seeds.
 """

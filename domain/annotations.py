@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, Union, get_args, get_origin
 
 
-def annotated_types(function: Callable[..., Any], index: int, *, inside: type | None = None) -> tuple[type, ...]:
+def annotated_types(
+    function: Callable[..., Any], index: int, *, inside: type | None = None
+) -> tuple[type, ...]:
     """The classes of the parameter at `index`; a union gives several, no usable annotation gives none.
 
     With `inside=Box`, a parameter annotated `Box[A | B]` gives A and B.
@@ -38,11 +40,15 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     target = function if inspect.isroutine(function) else type(function).__call__
     try:
         return typing.get_type_hints(target)
-    except (NameError, TypeError, AttributeError):  # a name only known to type checkers: the caller must say it
+    except (
+        NameError,
+        TypeError,
+        AttributeError,
+    ):  # a name only known to type checkers: the caller must say it
         return {}
 
 
-def _members(annotation: Any) -> tuple[type, ...]:
+def _members(annotation: object) -> tuple[type, ...]:
     value = getattr(annotation, "__value__", annotation)  # `type X = A | B` of Python 3.12
     if get_origin(value) in (Union, types.UnionType):
         return tuple(member for part in get_args(value) for member in _members(part))

@@ -19,7 +19,7 @@ Decode = Callable[[bytes], Any]
 class Codec(Protocol):
     """How payloads become bytes. `decoder(T)(encode(value)) == value` for all that may be stored."""
 
-    def encode(self, value: Any, /) -> bytes: ...
+    def encode(self, value: object, /) -> bytes: ...
 
     def decoder(self, payload_type: type, /) -> Decode: ...
 
@@ -40,7 +40,9 @@ class EventTypes:
     Raises ValueError when one name stands for two types.
     """
 
-    def __init__(self, deciders: Iterable[Decider[Any, Any, Any]], codec: Codec | None = None) -> None:
+    def __init__(
+        self, deciders: Iterable[Decider[Any, Any, Any]], codec: Codec | None = None
+    ) -> None:
         self.codec: Codec = codec or JsonCodec()
         self.names: dict[type, str] = {}
         self._types: dict[str, type] = {}
@@ -84,7 +86,9 @@ class EventTypes:
             raise UnknownEventType(type_name, stream, position, self._types)
         return decode
 
-    def decode(self, page: StoredPage, only: frozenset[str] | None = None) -> list[RecordedEvent[Any]]:
+    def decode(
+        self, page: StoredPage, only: frozenset[str] | None = None
+    ) -> list[RecordedEvent[Any]]:
         """The page's events, in order; with `only`, those of the named types and nothing of the others.
 
         Raises UnknownEventType for a type that is wanted and not registered; msgspec.ValidationError for
@@ -104,16 +108,27 @@ class EventTypes:
             category, id = streams[stream_key]
             if decode is None:
                 if only is None or types[type_key] in only:
-                    raise UnknownEventType(types[type_key], f"{category}-{id}", position, self._types)
+                    raise UnknownEventType(
+                        types[type_key], f"{category}-{id}", position, self._types
+                    )
                 continue
             add(
                 RecordedEvent(
-                    position, category, id, version, decode(data), at / 1_000_000, command_id, context
+                    position,
+                    category,
+                    id,
+                    version,
+                    decode(data),
+                    at / 1_000_000,
+                    command_id,
+                    context,
                 )
             )
         return recorded
 
-    def fold(self, decider: Decider[Any, Any, Any], state: Any, rows: Sequence[tuple[str, bytes, int]]) -> Any:
+    def fold(
+        self, decider: Decider[Any, Any, Any], state: object, rows: Sequence[tuple[str, bytes, int]]
+    ) -> object:
         """The state after these (type name, data, position) rows of one of the decider's streams."""
         evolve, decoders = decider.evolve, self._decoders
         for type_name, data, position in rows:

@@ -22,7 +22,7 @@ class AtLeast:
     position: Position
 
     def __post_init__(self) -> None:
-        if isinstance(self.position, bool) or not isinstance(self.position, int) or self.position < 0:
+        if type(self.position) is not int or self.position < 0:
             raise ValueError(
                 f"AtLeast({self.position!r}): a position is a whole number from 0. Pass receipt.position."
             )

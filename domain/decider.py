@@ -7,7 +7,7 @@ event into a state, and both are pure. https://thinkbeforecoding.com/post/2021/1
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from .annotations import annotated_types, item_types
 from .messages import Envelope
@@ -115,7 +115,7 @@ def _missing(category: str, what: str, where: str) -> frozenset[type]:
 
 def _named(category: str, events: Sequence[type] | Mapping[str, type]) -> Mapping[str, type]:
     if isinstance(events, Mapping):
-        return dict(cast("Mapping[str, type]", events))
+        return dict(events)
     if not events:
         _missing(category, "events", "the second parameter of evolve")
     named: dict[str, type] = {}

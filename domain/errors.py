@@ -18,13 +18,14 @@
         │       ├── StoreLocked            another process holds the file
         │       └── StoreReadOnly          no permission to write
         ├── DecisionFailed                 the decider raised what it should not: mend the decider
+        ├── StreamUnreadable               an event can't be decoded or evolved: mend type or evolve
         ├── UnknownEventType               the log holds a type nobody registered: register it
         └── InvariantViolation             our bug: report it
 
 Each text holds the actual value, the allowed one and the next step.
 """
 
-from typing import Any
+from collections.abc import Iterable
 
 
 class AftertideError(Exception):
@@ -163,10 +164,23 @@ class DecisionFailed(AftertideError):
         )
 
 
+class StreamUnreadable(AftertideError):
+    """An event of the stream can't be decoded, or `evolve` raised on it. `__cause__` is what was raised."""
+
+    def __init__(self, stream: str, after_version: int, error: BaseException) -> None:
+        self.stream = stream
+        self.after_version = after_version
+        super().__init__(
+            f"the state of {stream!r} can't be built from its events after version {after_version}: "
+            f"{type(error).__name__}: {error}. Mend the event type or evolve; evolve must accept every event "
+            "that was ever stored."
+        )
+
+
 class UnknownEventType(AftertideError):
     """The log holds an event of a type that no decider has registered."""
 
-    def __init__(self, type_name: str, stream: str, position: int, known: Any) -> None:
+    def __init__(self, type_name: str, stream: str, position: int, known: Iterable[str]) -> None:
         self.type_name = type_name
         self.stream = stream
         self.position = position

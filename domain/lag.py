@@ -89,9 +89,16 @@ _FORMS = (
 def _check(name: str, value: float, *, positive: bool = False) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}.")
-    if not math.isfinite(value) or value < 0 or value > LONGEST_SECONDS or (positive and value == 0):
+    if (
+        not math.isfinite(value)
+        or value < 0
+        or value > LONGEST_SECONDS
+        or (positive and value == 0)
+    ):
         least = "more than 0" if positive else "0"
-        raise ValueError(f"{name} is {value!r}: allowed are {least} to {LONGEST_SECONDS:g} seconds.")
+        raise ValueError(
+            f"{name} is {value!r}: allowed are {least} to {LONGEST_SECONDS:g} seconds."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,9 @@ class Uniform(Lag):
         _check("the low end of a uniform lag", self.low)
         _check("the high end of a uniform lag", self.high)
         if self.low > self.high:
-            raise ValueError(f"a uniform lag from {self.low!r} to {self.high!r}: low must not exceed high.")
+            raise ValueError(
+                f"a uniform lag from {self.low!r} to {self.high!r}: low must not exceed high."
+            )
 
     def sampler(self, random: Random) -> Callable[[], float]:
         return lambda: random.uniform(self.low, self.high)
@@ -157,7 +166,9 @@ class Lognormal(Lag):
         _check("the median of a lognormal lag", self.median, positive=True)
         _check("the sigma of a lognormal lag", self.sigma)
         if self.sigma > 10:
-            raise ValueError(f"the sigma of a lognormal lag is {self.sigma!r}: allowed are 0 to 10.")
+            raise ValueError(
+                f"the sigma of a lognormal lag is {self.sigma!r}: allowed are 0 to 10."
+            )
 
     def sampler(self, random: Random) -> Callable[[], float]:
         mu = math.log(self.median)

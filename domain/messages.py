@@ -5,21 +5,41 @@ collector must not walk them.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NewType, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
 
 import msgspec
 
-Position = NewType("Position", int)
-"""Place in the whole log: global, dense, 1-based, in commit order. 0 stands before the first event."""
+if TYPE_CHECKING:
+    Position = NewType("Position", int)
+    Version = NewType("Version", int)
+    StreamKey = NewType("StreamKey", int)
+else:
+    # Until Python 3.13 calling a NewType is a call of a Python function, several times per command.
+    Position = Version = StreamKey = int
 
-Version = NewType("Version", int)
-"""Place in one stream: dense, 1-based. 0 means that the stream has no events."""
+"""Position: place in the whole log; global, dense, 1-based, in commit order. 0 stands before the first event.
 
-StreamKey = NewType("StreamKey", int)
-"""A store's own short name for a stream; 0 until the store has given one."""
+Version: place in one stream; dense, 1-based. 0 means that the stream has no events.
+
+StreamKey: a store's own short name for a stream; 0 until the store has given one.
+"""
 
 C = TypeVar("C")
 E = TypeVar("E")
+
+
+class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What travels with a command beside its id, and is stored beside its events when there is any of it."""
+
+    correlation_id: str | None = None
+    """Names the whole conversation; None stands for the command's own id."""
+    causation_id: str | None = None
+    """Names the message that led to the command."""
+    metadata: Mapping[str, Any] | None = None
+    """What the host wants kept: a user, a tenant, a trace. JSON-like."""
+
+
+NO_CONTEXT = Context()
 
 
 class Envelope(msgspec.Struct, Generic[C], frozen=True, gc=False):
@@ -30,27 +50,23 @@ class Envelope(msgspec.Struct, Generic[C], frozen=True, gc=False):
     """Unique per command; the runtime makes one where the caller gives none."""
     issued_at: float
     """When `execute` was called, by the runtime's clock. The time a decision may use."""
-    correlation_id: str | None = None
-    """Names the whole conversation; `None` stands for the command's own id."""
-    causation_id: str | None = None
-    """Names the message that led to this command."""
     expected_version: Version | None = None
     """Refuse unless the stream stands at this version when the command's turn comes."""
     deadline: float | None = None
     """Refuse if the command's turn comes later than this."""
-    metadata: Mapping[str, Any] | None = None
-    """What the host wants kept beside the events: a user, a tenant, a trace. JSON-like."""
+    context: Context | None = None
 
+    @property
+    def correlation_id(self) -> str:
+        return (self.context or NO_CONTEXT).correlation_id or self.command_id
 
-class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is stored beside an event when there is more to say than the command's id."""
+    @property
+    def causation_id(self) -> str | None:
+        return (self.context or NO_CONTEXT).causation_id
 
-    correlation_id: str | None = None
-    causation_id: str | None = None
-    metadata: dict[str, Any] | None = None
-
-
-NO_CONTEXT = Context()
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return (self.context or NO_CONTEXT).metadata or {}
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
@@ -63,34 +79,20 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     context: bytes | None
 
 
-class Append:
-    """New events of one stream that are committed together or not at all.
+class Append(msgspec.Struct):
+    """New events of one stream that are committed together or not at all."""
 
-    `expected_version` is what the stream must be at; `stream_key` is 0 for a stream the store has not seen.
-    """
-
-    __slots__ = ("category", "events", "expected_version", "id", "stream_key")
-
-    def __init__(
-        self,
-        category: str,
-        id: str,
-        expected_version: Version,
-        events: list[NewEvent],
-        stream_key: StreamKey = StreamKey(0),  # noqa: B008 - a NewType call is the int itself
-    ) -> None:
-        self.category = category
-        self.id = id
-        self.expected_version = expected_version
-        self.events = events
-        self.stream_key = stream_key
+    category: str
+    id: str
+    expected_version: Version
+    """What the stream must be at."""
+    events: list[NewEvent]
+    stream_key: StreamKey = StreamKey(0)
+    """0 for a stream that the store has not named yet."""
 
     @property
     def stream(self) -> str:
         return stream_name(self.category, self.id)
-
-    def __repr__(self) -> str:
-        return f"<Append {self.stream}@{self.expected_version} +{len(self.events)}>"
 
 
 class Commit(msgspec.Struct, frozen=True):

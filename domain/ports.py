@@ -5,11 +5,11 @@ port's contract class in tests/contracts/.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from .messages import Append, Commit, Position, StreamKey, Version
+from .messages import Append, Commit, NewEvent, Position, StreamKey, Version
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -43,7 +43,7 @@ class LoadedStream(msgspec.Struct, frozen=True, gc=False):
     rows: Sequence[tuple[str, bytes, int]]
     """type name, data, position; in version order."""
     complete: bool
-    """False when the stream has more events than were asked for."""
+    """False when the stream has, or may have, more events than are here."""
 
 
 class EventStore(Protocol):
@@ -69,12 +69,22 @@ class EventStore(Protocol):
 
     def load(
         self, streams: Sequence[tuple[str, str, Version]], limit: int
-    ) -> Awaitable[Sequence[LoadedStream]]:
-        """For each (category, id, after version), at most `limit` events. Sees every finished append."""
+    ) -> "Future[Sequence[LoadedStream]]":
+        """For each (category, id, after version) its next events, at most `limit` over all of them.
+
+        Starts at once. Sees every append that was done when it was called. What the limit cut off is
+        said by `complete=False`; ask again after the version that came.
+        """
         ...
 
     def read(self, after: Position, limit: int) -> Awaitable[StoredPage]:
         """At most `limit` rows after a position."""
+        ...
+
+    def read_stream(
+        self, category: str, id: str, after: Version, limit: int
+    ) -> Awaitable[StoredPage]:
+        """At most `limit` rows of one stream after a version, in version order."""
         ...
 
     def head(self) -> Awaitable[Position]:
@@ -86,6 +96,26 @@ class EventStore(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
+@runtime_checkable
+class ImmediateEventStore(EventStore, Protocol):
+    """An event store that needs no waiting: its appends are done when they return."""
+
+    def append_at_once(
+        self,
+        category: str,
+        id: str,
+        expected_version: Version,
+        events: Sequence[NewEvent],
+        stream_key: StreamKey,
+        recorded_at: float,
+    ) -> tuple[Position, StreamKey]:
+        """Append to one stream; the last event's position and the stream's key.
+
+        Raises ConcurrencyConflict, and then nothing was written.
+        """
+        ...
+
+
 class EventStoreStatistics(NamedTuple):
     """Counted since the store was opened."""
 
@@ -94,6 +124,7 @@ class EventStoreStatistics(NamedTuple):
     thread_hops: int
     """Calls handed to the writer's thread; 0 where there is none."""
     events: int
+    """Events committed."""
 
 
 class ReadStore(Protocol):
@@ -142,7 +173,11 @@ class Clock(Protocol):
     """The only source of time."""
 
     def time(self) -> float:
-        """Unix seconds."""
+        """Unix seconds. It may jump when somebody sets the machine's clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment. It never jumps."""
         ...
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle: ...

@@ -48,10 +48,12 @@ class View(Generic[R, E, K]):
     ) -> None:
         self.name = name
         self.row = row
-        self.key = (key,) if isinstance(key, str) else key
+        self.key = (key,) if isinstance(key, str) else tuple(key)
         self.apply = apply
         self.keys = keys
-        self.indexes = tuple((index,) if isinstance(index, str) else tuple(index) for index in indexes)
+        self.indexes = tuple(
+            (index,) if isinstance(index, str) else tuple(index) for index in indexes
+        )
         self.version = version
         self.schema: RowSchema[R] = RowSchema.of(name, row, self.key, self.indexes)
         self.events = tuple(events) or annotated_types(apply, 1, inside=RecordedEvent)
@@ -61,17 +63,19 @@ class View(Generic[R, E, K]):
                 "RecordedEvent[A | B], or pass events=(A, B)."
             )
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise ValueError(f"the version of view {name!r} is {version!r}: it must be a whole number from 1.")
+            raise ValueError(
+                f"the version of view {name!r} is {version!r}: it must be a whole number from 1."
+            )
 
     def __repr__(self) -> str:
         return f"<View {self.name}>"
 
-    def replicas(self, count: int, *, lag: "Lag | Sequence[Lag]" = Lag.none()) -> "Projection":  # noqa: B008
+    def replicas(self, count: int, *, lag: "Lag | Sequence[Lag]" = Lag.none()) -> "Replicas":  # noqa: B008
         """This view kept `count` times, each replica with its own read store and its own lag."""
         lags = (lag,) * count if isinstance(lag, Lag) else tuple(lag)
-        return Projection(self, count, lags)
+        return Replicas(self, count, lags)
 
-    def with_lag(self, lag: Lag) -> "Projection":
+    def with_lag(self, lag: Lag) -> "Replicas":
         """This view kept once, with a lag."""
         return self.replicas(1, lag=lag)
 
@@ -94,7 +98,7 @@ class View(Generic[R, E, K]):
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
+class Replicas:
     """Which view is kept, in how many replicas, with which lag each."""
 
     view: View[Any, Any, Any]
@@ -102,7 +106,11 @@ class Projection:
     lags: tuple[Lag, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int) or not 1 <= self.count <= MOST_REPLICAS:
+        if (
+            isinstance(self.count, bool)
+            or not isinstance(self.count, int)
+            or not 1 <= self.count <= MOST_REPLICAS
+        ):
             raise ValueError(
                 f"view {self.view.name!r} can't have {self.count!r} replicas: allowed are 1 to {MOST_REPLICAS}."
             )
@@ -113,4 +121,6 @@ class Projection:
             )
         for lag in self.lags:
             if not isinstance(lag, Lag):
-                raise TypeError(f"{lag!r} is no lag: use Lag.constant(0.1), Lag.exponential(0.04), …")
+                raise TypeError(
+                    f"{lag!r} is no lag: use Lag.constant(0.1), Lag.exponential(0.04), …"
+                )
