@@ -57,20 +57,25 @@ def unwritable(path: str) -> StoreReadOnly | None:
         )
     if os.path.isdir(path):
         return StoreReadOnly(path, "it is a folder", "Name a file inside it.")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not _may(folder, os.W_OK | os.X_OK):
         # The log beside the file (-wal) is created and removed with every opening.
         return StoreReadOnly(
             path,
             f"this process may not write in the folder {folder}",
             "Give the process permission, or choose another folder.",
         )
-    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+    if os.path.exists(path) and not _may(path, os.R_OK | os.W_OK):
         return StoreReadOnly(
             path,
             "this process may not read and write the file",
             "Give the process permission, or choose another file.",
         )
     return None
+
+
+def _may(path: str | Path, mode: int) -> bool:
+    # By the rights it has now, where the system can tell: a service may have given up some.
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _of_sqlite(error: sqlite3.Error, path: str) -> Exception:

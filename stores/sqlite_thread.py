@@ -133,7 +133,7 @@ class SqliteThread:
         self._put((opened, partial(_translating, name, set_up)))
         connection._thread.start()
         try:
-            await _outlast(opened)
+            await outlast(opened)
         except BaseException:
             await self.aclose()
             raise
@@ -177,7 +177,7 @@ class SqliteThread:
             self._put((None, self._close))
             self._stopped = self._connection.stop()
         if self._stopped is not None:
-            await _outlast(self._stopped)
+            await outlast(self._stopped)
 
     def _close(self) -> None:
         """On the thread. Separate from aiosqlite's stop(), whose thread stays if closing fails."""
@@ -243,25 +243,33 @@ def _settle(
 
 
 def _use_wal(sqlite: sqlite3.Connection, path: str) -> None:
-    for tries_left in reversed(range(_WAL_TRIES)):
-        try:
-            mode: tuple[str] = sqlite.execute("PRAGMA journal_mode = WAL").fetchone()
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or not tries_left:
-                raise
-            # Changing the mode does not wait for locks. This does, up to the busy timeout.
-            sqlite.execute("BEGIN EXCLUSIVE")
-            sqlite.execute("ROLLBACK")
-    if mode[0] != "wal":
+    mode = _journal_mode(sqlite)
+    if mode != "wal":
         raise StoreUnavailable(
             path,
-            f"its file system allows journal mode {mode[0]!r} only, not 'wal'",
+            f"its file system allows journal mode {mode!r} only, not 'wal'",
             "Put it on a local disk: network file systems can't share memory between processes.",
         )
 
 
-async def _outlast(future: "asyncio.Future[T]") -> T:
+def _journal_mode(sqlite: sqlite3.Connection) -> str:
+    """The mode it has after WAL was asked for."""
+    tries = 0
+    while True:
+        try:
+            mode: tuple[str] = sqlite.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            tries += 1
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or tries == _WAL_TRIES:
+                raise
+            # Changing the mode does not wait for locks. This does, up to the busy timeout.
+            sqlite.execute("BEGIN EXCLUSIVE")
+            sqlite.execute("ROLLBACK")
+        else:
+            return mode[0]
+
+
+async def outlast(future: "asyncio.Future[T]") -> T:
     """The future's outcome, waited for to the end. Who was cancelled meanwhile learns it then."""
     cancelled: asyncio.CancelledError | None = None
     # The scope holds off anyio's cancellation; the loop the native one, which knows no scopes.
