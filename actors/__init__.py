@@ -1,4 +1,4 @@
-"""What runs: dispatcher, mailbox, aggregate, journal, bus, projection. One running thing per file.
+"""What runs: dispatcher, mailbox, aggregate, journal, bus, projection, supervisor. One running thing per file.
 
-Knows `domain` and nothing above it; a store is met only as a port.
+Knows the ports and no store. User code in a turn is synchronous and pure.
 """

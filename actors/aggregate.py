@@ -1,0 +1,442 @@
+"""The write side: one aggregate, one reader of its mailbox, one command at a time.
+
+    runtime > mailbox > [aggregate] > journal > event store > bus > projection > read store > query
+
+Inside the brackets: decide and evolve, one command after the other, on a state that may run ahead of the
+disk. Replies wait for the commit; if the append fails, the state is dropped and read again, and what was
+decided on it is decided anew. A turn never awaits, so there are no locks here.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..domain.codec import EventTypes
+from ..domain.decider import Decider
+from ..domain.errors import (
+    AftertideError,
+    CommandRejected,
+    ConcurrencyConflict,
+    DeadlineExceeded,
+    DecisionFailed,
+    InvariantViolation,
+)
+from ..domain.limits import Limits
+from ..domain.messages import (
+    Append,
+    Envelope,
+    NewEvent,
+    Position,
+    Receipt,
+    StreamKey,
+    Version,
+    stream_name,
+)
+from .dispatcher import Dispatcher
+from .mailbox import Door, Mailbox, Message
+
+Outcome = Version | Exception
+"""What a decided command will be answered with once its append is durable: its version, or its error."""
+
+
+class Decided(Append, kw_only=True, eq=False):
+    """What one or more turns of one aggregate decided, on its way to the disk."""
+
+    aggregate: "Aggregate"
+    messages: list[Message]
+    outcomes: list[Outcome]
+    """One for each message."""
+    submitted: bool = False
+
+
+AppendAtOnce = Callable[
+    [str, str, Version, list[NewEvent], StreamKey, float], tuple[Position, StreamKey]
+]
+"""See ImmediateEventStore.append_at_once."""
+
+
+class Appender(Protocol):
+    """What an aggregate needs of the journal."""
+
+    head: Position
+    heard: Sequence[object]
+    """Who listens to what is committed. While that is nobody, nothing needs to be published."""
+
+    def submit(self, decided: Decided) -> None: ...
+
+    def added(self, events: int) -> None: ...
+
+    def withdraw(self, decided: Decided) -> None: ...
+
+    @property
+    def append_at_once(self) -> AppendAtOnce: ...
+
+    def committed_at_once(
+        self,
+        category: str,
+        id: str,
+        version: Version,
+        new: list[NewEvent],
+        recorded_at: float,
+        /,
+    ) -> None: ...
+
+
+class Kind:
+    """What all aggregates of one decider share, and which of them are active."""
+
+    __slots__ = (
+        "activate",
+        "active",
+        "attempts",
+        "category",
+        "commands",
+        "decide",
+        "decider",
+        "dispatcher",
+        "door",
+        "encode",
+        "epoch",
+        "evolve",
+        "journal",
+        "limits",
+        "names",
+        "now",
+        "on_trouble",
+        "rejected",
+        "takes_envelope",
+        "types",
+    )
+
+    def __init__(
+        self,
+        decider: Decider[Any, Any, Any],
+        types: EventTypes,
+        journal: Appender,
+        dispatcher: Dispatcher,
+        activate: "Callable[[Aggregate], None]",
+        limits: Limits,
+        now: Callable[[], float],
+        on_trouble: "Callable[[str, Aggregate, Exception], None]",
+    ) -> None:
+        self.decider = decider
+        self.category = decider.category
+        self.commands = decider.commands
+        self.decide: Callable[..., Sequence[Any]] = decider.decide
+        self.evolve = decider.evolve
+        self.takes_envelope = decider.takes_envelope
+        self.types = types
+        self.names = {event_type: types.names[event_type] for event_type in decider.events.values()}
+        self.encode = types.codec.encode
+        self.journal = journal
+        self.dispatcher = dispatcher
+        self.activate = activate
+        self.limits = limits
+        self.now = now
+        self.on_trouble = on_trouble
+        self.door = Door(limits.mailbox_commands, limits.when_full)
+        self.active: dict[str, Aggregate] = {}
+        self.attempts: dict[Aggregate, int] = {}
+        """Only of those that lost a conflict and have not committed since."""
+        self.epoch = 0
+        self.rejected = 0
+
+    def find(self, id: str) -> "Aggregate":
+        """The active aggregate of that id, or a new one that reads its state when the first command comes.
+
+        Raises TypeError or ValueError for an id that can't name a stream.
+        """
+        aggregate = self.active.get(id)
+        if aggregate is None:
+            _check_id(self.category, id)
+            aggregate = self.active[id] = Aggregate(self, id)
+        return aggregate
+
+
+class Aggregate(Mailbox):
+    """One activation of one stream. Few fields: a hundred thousand of them must fit.
+
+    `tail` is the last thing it decided that is not durable yet; without one, state and disk agree.
+    """
+
+    __slots__ = ("id", "kind", "loaded", "state", "stream_key", "tail", "touched", "version")
+
+    def __init__(self, kind: Kind, id: str) -> None:
+        self.messages = None
+        self.kind = kind
+        self.id = id
+        self.state: Any = kind.decider.initial
+        self.version = Version(0)
+        self.stream_key = StreamKey(0)
+        self.loaded = False
+        self.tail: Decided | None = None
+        self.touched = kind.epoch
+
+    def __repr__(self) -> str:
+        return f"<Aggregate {self.stream}@{self.version}>"
+
+    @property
+    def door(self) -> Door:
+        return self.kind.door
+
+    @property
+    def stream(self) -> str:
+        return stream_name(self.kind.category, self.id)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, nothing is under way: it can be passivated without a trace."""
+        return self.messages is None and self.tail is None and self.loaded
+
+    def wake(self) -> None:
+        if self.loaded:
+            self.kind.dispatcher.wake(self)
+        else:
+            self.kind.activate(self)
+
+    def turn(self) -> None:
+        """Decide everything that waits, on the state that the commands before it left."""
+        messages = self.messages
+        if messages is None or not self.loaded:
+            return
+        kind = self.kind
+        self.messages = None
+        if kind.door.lines:
+            self.move_up()
+        self.touched = kind.epoch
+        tail = self.tail
+        waiting = None if tail is None or tail.submitted else tail
+        state, version = self.state, self.version
+        added = 0
+        outcome: Outcome
+        for message in messages:
+            envelope, reply = message
+            if reply.done():
+                continue  # whoever asked has left before it began: it never starts
+            try:
+                new, next_state = self._decide(envelope, state, version)
+            except Exception as error:  # noqa: BLE001 - the user's code: it fails alone, with its cause
+                outcome = self._refused(envelope.command, error)
+            else:
+                if new:
+                    if waiting is None:
+                        self.tail = tail = waiting = Decided(
+                            kind.category, self.id, version, new, self.stream_key,
+                            aggregate=self, messages=[], outcomes=[],
+                        )  # fmt: skip
+                        kind.journal.submit(waiting)
+                    else:
+                        waiting.events += new
+                        added += len(new)
+                    version = Version(version + len(new))
+                    state = next_state
+                outcome = version
+            if tail is None:
+                # Nothing is under way: what this was decided on is on disk already.
+                self._answer(message, outcome, kind.journal.head)
+            else:
+                tail.messages.append(message)
+                tail.outcomes.append(outcome)
+        self.state, self.version = state, version
+        if added:
+            kind.journal.added(added)
+
+    def at_once(self, envelope: Envelope[Any]) -> Receipt:
+        """The turn of a single command, taken by its sender: only where the aggregate is idle and the store
+        commits at once, so that there is nothing to wait for. Raises what a reply would raise."""
+        kind = self.kind
+        self.touched = kind.epoch
+        version = self.version
+        try:
+            new, state = self._decide(envelope, self.state, version)
+        except Exception as error:  # noqa: BLE001 - as in a turn
+            raise self._refused(envelope.command, error) from error.__cause__
+        if not new:
+            return Receipt(kind.category, self.id, kind.journal.head, version, envelope.command_id)
+        category, id, journal = kind.category, self.id, kind.journal
+        journal.head, self.stream_key = journal.append_at_once(
+            category, id, version, new, self.stream_key, envelope.issued_at
+        )
+        if journal.heard:
+            journal.committed_at_once(category, id, version, new, envelope.issued_at)
+        self.state = state
+        self.version = version = Version(version + len(new))
+        return Receipt(category, id, journal.head, version, envelope.command_id)
+
+    def _decide(
+        self, envelope: Envelope[Any], state: object, version: Version
+    ) -> tuple[list[NewEvent], object]:
+        """One command's events, encoded, and the state after them. Raises whatever says no or goes wrong."""
+        if envelope.expected_version is not None or envelope.deadline is not None:
+            self._check(envelope, version)
+        kind = self.kind
+        decided = (
+            kind.decide(envelope.command, state, envelope)
+            if kind.takes_envelope
+            else kind.decide(envelope.command, state)
+        )
+        new: list[NewEvent] = []
+        names, encode, evolve, command_id = (
+            kind.names,
+            kind.encode,
+            kind.evolve,
+            envelope.command_id,
+        )
+        context = None if envelope.context is None else encode(envelope.context)
+        for event in decided:
+            new.append(NewEvent(names[type(event)], encode(event), event, command_id, context))
+            state = evolve(state, event)
+        return new, state
+
+    def committed(self, decided: Decided, first: Position, stream_key: StreamKey) -> None:
+        """The append is durable, its first event at `first`: answer everybody who waited for it."""
+        self.stream_key = stream_key
+        if self.tail is decided:
+            self.tail = None
+        if self.kind.attempts:
+            self.kind.attempts.pop(self, None)
+        offset = first - decided.expected_version - 1
+        category, id = decided.category, decided.id
+        for (envelope, reply), outcome in zip(decided.messages, decided.outcomes):  # noqa: B905 - one list's twin
+            if reply.done():
+                continue  # cancelled while the commit was under way: it is durable all the same
+            if isinstance(outcome, int):
+                position = Position(offset + outcome)
+                reply.set_result(Receipt(category, id, position, outcome, envelope.command_id))
+            else:
+                reply.set_exception(outcome)
+
+    def conflicted(self, decided: Decided, actual: Version) -> None:
+        """Another writer was first: nothing of it is on disk. Read again and decide anew, not for ever."""
+        kind = self.kind
+        attempts = kind.attempts.get(self, 0) + 1
+        conflict = ConcurrencyConflict(self.stream, decided.expected_version, actual, attempts)
+        kind.on_trouble("aggregate.conflict", self, conflict)
+        again = self._take_back(decided)
+        if attempts >= kind.limits.conflict_attempts:
+            kind.attempts.pop(self, None)
+            for message in decided.messages:
+                _fail(message, conflict)
+            again = again[len(decided.messages) :]
+        else:
+            kind.attempts[self] = attempts
+        self._restart(again)
+
+    def failed(self, decided: Decided, error: AftertideError) -> None:
+        """The store could not write. Those who decided something get its error; a rejection that rests on
+        a state which is taken back is decided again."""
+        again = self._take_back(decided)
+        rejections: list[Message] = []
+        for message, outcome in zip(decided.messages, decided.outcomes, strict=True):
+            if isinstance(outcome, int):
+                _fail(message, error)
+            else:
+                rejections.append(message)
+        self._restart(rejections + again[len(decided.messages) :])
+
+    def crashed(self, error: Exception) -> None:
+        """A turn raised, which it must never do: our bug. Whoever waits learns of it; the state is dropped."""
+        bug = InvariantViolation(f"a turn of {self!r} raised {error!r}. Please report this.")
+        bug.__cause__ = error
+        self.kind.on_trouble("aggregate.crashed", self, bug)
+        tail = self.tail
+        if tail is not None and not tail.submitted:
+            self.kind.journal.withdraw(tail)
+            for message in tail.messages:
+                _fail(message, bug)
+        self.abandon(bug)
+
+    def activated(self, state: object, version: Version, stream_key: StreamKey) -> None:
+        """The state is read: turns may come."""
+        self.state, self.version, self.stream_key = state, version, stream_key
+        self.loaded = True
+        if self.messages is not None:
+            self.kind.dispatcher.wake(self)
+
+    def abandon(self, error: Exception) -> None:
+        """The state can't be read: everybody who waits gets the error, the next command tries anew."""
+        self.kind.active.pop(self.id, None)
+        self.kind.attempts.pop(self, None)
+        line = self.door.lines.pop(self, ())
+        for message in (*self.take(), *line):
+            _fail(message, error)
+
+    def _take_back(self, decided: Decided) -> list[Message]:
+        """Drop the state that ran ahead; all messages that were decided on it, in their order."""
+        messages = list(decided.messages)
+        tail = self.tail
+        if tail is not None and tail is not decided:
+            self.kind.journal.withdraw(tail)
+            messages += tail.messages
+        self.tail = None
+        self.state = self.kind.decider.initial
+        self.version = Version(0)
+        self.loaded = False
+        return messages
+
+    def _restart(self, messages: list[Message]) -> None:
+        self.put_back(messages)
+        if self.messages is None:
+            self.kind.active.pop(self.id, None)
+        else:
+            self.kind.activate(self)
+
+    def _answer(self, message: Message, outcome: Outcome, head: Position) -> None:
+        envelope, reply = message
+        if isinstance(outcome, int):
+            kind = self.kind
+            reply.set_result(Receipt(kind.category, self.id, head, outcome, envelope.command_id))
+        else:
+            reply.set_exception(outcome)
+
+    def _check(self, envelope: Envelope[Any], version: Version) -> None:
+        expected, deadline = envelope.expected_version, envelope.deadline
+        if deadline is not None and (late := self.kind.now() - deadline) > 0:
+            raise DeadlineExceeded(self.stream, late)
+        if expected is not None and expected != version:
+            raise ConcurrencyConflict(self.stream, expected, version)
+
+    def _refused(self, command: object, error: Exception) -> Exception:
+        """What the sender gets: the domain's no as it is, anything else as a failed decision."""
+        if isinstance(error, (CommandRejected, ConcurrencyConflict, DeadlineExceeded)):
+            self.kind.rejected += 1
+            return error
+        return self._failed_decision(command, error)
+
+    def _failed_decision(self, command: object, error: Exception) -> DecisionFailed:
+        if isinstance(error, KeyError) and error.args and isinstance(error.args[0], type):
+            known = ", ".join(sorted(kind.__name__ for kind in self.kind.names))
+            problem = (
+                f"it decided on an event of type {error.args[0].__name__}, which decider "
+                f"{self.kind.category!r} does not declare (it declares {known})"
+            )
+        else:
+            problem = f"{type(error).__name__}: {error}"
+        failed = DecisionFailed(self.stream, command, problem)
+        failed.__cause__ = error
+        self.kind.on_trouble("command.failed", self, failed)
+        return failed
+
+
+def _fail(message: Message, error: Exception) -> None:
+    reply: Future[Receipt] = message[1]
+    if not reply.done():
+        reply.set_exception(error)
+
+
+LONGEST_ID = 512
+
+
+def _check_id(category: str, id: object) -> None:
+    if not isinstance(id, str):
+        raise TypeError(f"the id of a {category!r} aggregate is {id!r}: it must be a string.")
+    if not id or len(id) > LONGEST_ID:
+        raise ValueError(
+            f"the id of a {category!r} aggregate has {len(id)} characters: allowed are 1 to {LONGEST_ID}."
+        )
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"the id {id!r} of a {category!r} aggregate holds a lone surrogate: use valid text."
+        ) from None
