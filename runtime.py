@@ -119,6 +119,8 @@ class Runtime:
         self._commands = 0
         self._exit = AsyncExitStack()
         self._kinds: dict[Decider[Any, Any, Any], Kind] = {}
+        self._taking: dict[Decider[Any, Any, Any], Kind] = {}
+        """The kinds that take commands: all of them while the runtime is open."""
 
     @classmethod
     def open(
@@ -176,6 +178,7 @@ class Runtime:
                 await self._exit.__aexit__(type(error), error, error.__traceback__)
             raise
         self._state = "open"
+        self._taking = self._kinds
         self._log.info("runtime.opened", database=self._options.database, head=self.head)
         return self
 
@@ -188,6 +191,7 @@ class Runtime:
         # A host that is cancelled still gets its answers and its files closed. It is bounded: what was
         # accepted is on its way to the disk, and nothing new is accepted.
         self._state = "closing"
+        self._taking = {}
         try:
             await outlast(self._drain())
         finally:
@@ -254,19 +258,16 @@ class Runtime:
                 timeout,
                 metadata,
             )
-        kind = self._kinds.get(decider)
-        if kind is None or self._state != "open" or type(command) not in kind.commands:
+        kind = self._taking.get(decider)
+        if kind is None or type(command) not in kind.commands:
             self._refuse(decider, command)
-        aggregate = kind.active.get(id) or kind.find(id)
-        if (
-            self._at_once
-            and aggregate.messages is None
-            and aggregate.tail is None
-            and aggregate.loaded
-        ):
+        self._commands += 1
+        aggregate = kind.active.get(id)
+        if aggregate is None:
+            aggregate = kind.find(id)
+        elif self._at_once and aggregate.messages is None:
             # Nothing waits and nothing has to be waited for: the sender takes the turn, and then lets all
             # others have theirs, as if it had been answered.
-            self._commands += 1
             receipt = aggregate.at_once(envelope)
             await _OTHERS
             return receipt
@@ -286,9 +287,10 @@ class Runtime:
         try:
             for id, command in commands:
                 envelope = Envelope(command, next(self._ids), self._now())
-                kind = self._kinds.get(decider)
-                if kind is None or self._state != "open" or type(command) not in kind.commands:
+                kind = self._taking.get(decider)
+                if kind is None or type(command) not in kind.commands:
                     self._refuse(decider, command)
+                self._commands += 1
                 reply = self._send(kind.find(id), envelope)
                 under_way.append(reply)
                 if len(under_way) >= WINDOW:
@@ -304,7 +306,6 @@ class Runtime:
     def _send(self, aggregate: Aggregate, envelope: Envelope[Any]) -> "asyncio.Future[Receipt]":
         reply: asyncio.Future[Receipt] = self._create_future()
         aggregate.send((envelope, reply))
-        self._commands += 1
         return reply
 
     def _refuse(self, decider: Decider[Any, Any, Any], command: object = None) -> NoReturn:

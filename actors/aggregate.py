@@ -39,12 +39,15 @@ Outcome = Version | Exception
 """What a decided command will be answered with once its append is durable: its version, or its error."""
 
 
-class Decided(Append, kw_only=True, eq=False):
-    """What one or more turns of one aggregate decided, on its way to the disk."""
+class Decided(Append, kw_only=True, eq=False, gc=False):
+    """What one or more turns of one aggregate decided, on its way to the disk.
+
+    Its cycle with the aggregate (`tail`) is undone when it arrives, so the garbage collector need not know it.
+    """
 
     aggregate: "Aggregate"
-    messages: list[Message]
-    outcomes: list[Outcome]
+    messages: list[Message] = []  # noqa: RUF012 - msgspec makes a new one each time
+    outcomes: list[Outcome] = []  # noqa: RUF012
     """One for each message."""
     submitted: bool = False
 
@@ -68,8 +71,7 @@ class Appender(Protocol):
 
     def withdraw(self, decided: Decided) -> None: ...
 
-    @property
-    def append_at_once(self) -> AppendAtOnce: ...
+    append_at_once: AppendAtOnce
 
     def committed_at_once(
         self,
@@ -88,6 +90,7 @@ class Kind:
     __slots__ = (
         "activate",
         "active",
+        "append_at_once",
         "attempts",
         "category",
         "commands",
@@ -95,16 +98,14 @@ class Kind:
         "decider",
         "dispatcher",
         "door",
-        "encode",
         "epoch",
-        "evolve",
+        "heard",
         "journal",
         "limits",
         "names",
         "now",
         "on_trouble",
         "rejected",
-        "takes_envelope",
         "types",
     )
 
@@ -122,13 +123,12 @@ class Kind:
         self.decider = decider
         self.category = decider.category
         self.commands = decider.commands
-        self.decide: Callable[..., Sequence[Any]] = decider.decide
-        self.evolve = decider.evolve
-        self.takes_envelope = decider.takes_envelope
+        self.decide = _deciding(decider, types)
         self.types = types
         self.names = {event_type: types.names[event_type] for event_type in decider.events.values()}
-        self.encode = types.codec.encode
         self.journal = journal
+        self.append_at_once = journal.append_at_once
+        self.heard = journal.heard
         self.dispatcher = dispatcher
         self.activate = activate
         self.limits = limits
@@ -151,6 +151,36 @@ class Kind:
             _check_id(self.category, id)
             aggregate = self.active[id] = Aggregate(self, id)
         return aggregate
+
+
+Decide = Callable[[Envelope[Any], object], tuple[list[NewEvent], object]]
+
+
+def _deciding(decider: Decider[Any, Any, Any], types: EventTypes) -> Decide:
+    """A function from a command and a state to its events, encoded, and the state after them.
+
+    Raises whatever says no or goes wrong. A closure, since it runs for every command: what it needs is bound
+    once.
+    """
+    plain: Callable[..., Sequence[object]] = decider.decide
+    takes_envelope, evolve = decider.takes_envelope, decider.evolve
+    names = {event_type: types.names[event_type] for event_type in decider.events.values()}
+    encode = types.codec.encode
+
+    def decide(envelope: Envelope[Any], state: object) -> tuple[list[NewEvent], object]:
+        command_id = envelope.command_id
+        context = None if envelope.context is None else encode(envelope.context)
+        new: list[NewEvent] = []
+        for event in (
+            plain(envelope.command, state, envelope)
+            if takes_envelope
+            else plain(envelope.command, state)
+        ):
+            new.append(NewEvent(names[type(event)], encode(event), event, command_id, context))
+            state = evolve(state, event)
+        return new, state
+
+    return decide
 
 
 class Aggregate(Mailbox):
@@ -200,93 +230,71 @@ class Aggregate(Mailbox):
         if messages is None or not self.loaded:
             return
         kind = self.kind
-        self.messages = None
-        if kind.door.lines:
-            self.move_up()
-        self.touched = kind.epoch
-        tail = self.tail
-        waiting = None if tail is None or tail.submitted else tail
         state, version = self.state, self.version
-        added = 0
+        tail = self.tail  # what the answers have to wait for
+        waiting = None if tail is None or tail.submitted else tail  # what can still be added to
+        outcomes: list[Outcome] = []
         outcome: Outcome
-        for message in messages:
-            envelope, reply = message
-            if reply.done():
-                continue  # whoever asked has left before it began: it never starts
+        for envelope, reply in messages:
+            if reply.done():  # whoever asked has left before it began: it never starts
+                outcomes.append(version)
+                continue
             try:
-                new, next_state = self._decide(envelope, state, version)
+                if envelope.expected_version is not None or envelope.deadline is not None:
+                    self._check(envelope, version)
+                new, next_state = kind.decide(envelope, state)
             except Exception as error:  # noqa: BLE001 - the user's code: it fails alone, with its cause
                 outcome = self._refused(envelope.command, error)
             else:
                 if new:
                     if waiting is None:
-                        self.tail = tail = waiting = Decided(
-                            kind.category, self.id, version, new, self.stream_key,
-                            aggregate=self, messages=[], outcomes=[],
-                        )  # fmt: skip
+                        waiting = tail = self.tail = Decided(
+                            kind.category, self.id, version, new, self.stream_key, aggregate=self
+                        )
                         kind.journal.submit(waiting)
                     else:
                         waiting.events += new
-                        added += len(new)
+                        kind.journal.added(len(new))
                     version = Version(version + len(new))
                     state = next_state
                 outcome = version
+            outcomes.append(outcome)
             if tail is None:
                 # Nothing is under way: what this was decided on is on disk already.
-                self._answer(message, outcome, kind.journal.head)
-            else:
-                tail.messages.append(message)
-                tail.outcomes.append(outcome)
+                _answer(envelope, reply, outcome, kind.category, self.id, kind.journal.head)
+        if tail is not None:
+            # Those that have their answer already are passed over when it comes.
+            tail.messages += messages
+            tail.outcomes += outcomes
         self.state, self.version = state, version
-        if added:
-            kind.journal.added(added)
+        self.touched = kind.epoch
+        # Only now: had this raised, all of them would still be here to be told.
+        self.messages = None
+        if kind.door.lines:
+            self.move_up()
 
     def at_once(self, envelope: Envelope[Any]) -> Receipt:
         """The turn of a single command, taken by its sender: only where the aggregate is idle and the store
         commits at once, so that there is nothing to wait for. Raises what a reply would raise."""
         kind = self.kind
-        self.touched = kind.epoch
         version = self.version
         try:
-            new, state = self._decide(envelope, self.state, version)
+            if envelope.expected_version is not None or envelope.deadline is not None:
+                self._check(envelope, version)
+            new, state = kind.decide(envelope, self.state)
         except Exception as error:  # noqa: BLE001 - as in a turn
             raise self._refused(envelope.command, error) from error.__cause__
-        if not new:
-            return Receipt(kind.category, self.id, kind.journal.head, version, envelope.command_id)
         category, id, journal = kind.category, self.id, kind.journal
-        journal.head, self.stream_key = journal.append_at_once(
-            category, id, version, new, self.stream_key, envelope.issued_at
-        )
-        if journal.heard:
-            journal.committed_at_once(category, id, version, new, envelope.issued_at)
-        self.state = state
-        self.version = version = Version(version + len(new))
+        if new:
+            journal.head, self.stream_key = kind.append_at_once(
+                category, id, version, new, self.stream_key, envelope.issued_at
+            )
+            if kind.heard:
+                journal.committed_at_once(category, id, version, new, envelope.issued_at)
+            self.state = state
+            self.version = version = version + len(new)  # type: ignore[assignment]
+        self.touched = kind.epoch
         return Receipt(category, id, journal.head, version, envelope.command_id)
-
-    def _decide(
-        self, envelope: Envelope[Any], state: object, version: Version
-    ) -> tuple[list[NewEvent], object]:
-        """One command's events, encoded, and the state after them. Raises whatever says no or goes wrong."""
-        if envelope.expected_version is not None or envelope.deadline is not None:
-            self._check(envelope, version)
-        kind = self.kind
-        decided = (
-            kind.decide(envelope.command, state, envelope)
-            if kind.takes_envelope
-            else kind.decide(envelope.command, state)
-        )
-        new: list[NewEvent] = []
-        names, encode, evolve, command_id = (
-            kind.names,
-            kind.encode,
-            kind.evolve,
-            envelope.command_id,
-        )
-        context = None if envelope.context is None else encode(envelope.context)
-        for event in decided:
-            new.append(NewEvent(names[type(event)], encode(event), event, command_id, context))
-            state = evolve(state, event)
-        return new, state
 
     def committed(self, decided: Decided, first: Position, stream_key: StreamKey) -> None:
         """The append is durable, its first event at `first`: answer everybody who waited for it."""
@@ -297,9 +305,9 @@ class Aggregate(Mailbox):
             self.kind.attempts.pop(self, None)
         offset = first - decided.expected_version - 1
         category, id = decided.category, decided.id
-        for (envelope, reply), outcome in zip(decided.messages, decided.outcomes):  # noqa: B905 - one list's twin
+        for (envelope, reply), outcome in zip(decided.messages, decided.outcomes, strict=True):
             if reply.done():
-                continue  # cancelled while the commit was under way: it is durable all the same
+                continue  # it left while the commit was under way: durable all the same
             if isinstance(outcome, int):
                 position = Position(offset + outcome)
                 reply.set_result(Receipt(category, id, position, outcome, envelope.command_id))
@@ -381,14 +389,6 @@ class Aggregate(Mailbox):
         else:
             self.kind.activate(self)
 
-    def _answer(self, message: Message, outcome: Outcome, head: Position) -> None:
-        envelope, reply = message
-        if isinstance(outcome, int):
-            kind = self.kind
-            reply.set_result(Receipt(kind.category, self.id, head, outcome, envelope.command_id))
-        else:
-            reply.set_exception(outcome)
-
     def _check(self, envelope: Envelope[Any], version: Version) -> None:
         expected, deadline = envelope.expected_version, envelope.deadline
         if deadline is not None and (late := self.kind.now() - deadline) > 0:
@@ -416,6 +416,20 @@ class Aggregate(Mailbox):
         failed.__cause__ = error
         self.kind.on_trouble("command.failed", self, failed)
         return failed
+
+
+def _answer(
+    envelope: Envelope[Any],
+    reply: "Future[Receipt]",
+    outcome: Outcome,
+    category: str,
+    id: str,
+    position: Position,
+) -> None:
+    if isinstance(outcome, int):
+        reply.set_result(Receipt(category, id, position, outcome, envelope.command_id))
+    else:
+        reply.set_exception(outcome)
 
 
 def _fail(message: Message, error: Exception) -> None:

@@ -11,7 +11,7 @@ Bare futures and callbacks instead of anyio here: it is on the path of every com
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ..domain.errors import AftertideError, InvariantViolation
 from ..domain.limits import Limits
@@ -22,10 +22,11 @@ from ..domain.messages import (
     NewEvent,
     Position,
     RecordedEvent,
+    StreamKey,
     Version,
 )
 from ..domain.ports import EventStore, ImmediateEventStore
-from .aggregate import Decided
+from .aggregate import AppendAtOnce, Decided
 from .dispatcher import Dispatcher
 
 
@@ -67,8 +68,9 @@ class Journal:
         self._immediate = False
         self.immediate = isinstance(store, ImmediateEventStore)
         """Commits are done when they return: an idle aggregate may use `append_at_once`."""
-        if isinstance(store, ImmediateEventStore):
-            self.append_at_once = store.append_at_once
+        self.append_at_once: AppendAtOnce = (
+            store.append_at_once if isinstance(store, ImmediateEventStore) else _has_to_wait
+        )
 
     @property
     def idle(self) -> bool:
@@ -231,3 +233,14 @@ def _recorded(won: Sequence[Append], commit: Commit) -> CommittedBatch:
             f"a transaction of {len(events)} event(s) moved the head from {commit.head_before} to {commit.head}."
         )
     return CommittedBatch(events, Position(commit.head_before + 1), commit.head, recorded_at)
+
+
+def _has_to_wait(
+    category: str,
+    id: str,
+    version: Version,
+    new: list[NewEvent],
+    stream_key: StreamKey,
+    recorded_at: float,
+) -> NoReturn:
+    raise InvariantViolation("a commit at once was asked of a store that has to be waited for.")

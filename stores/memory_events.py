@@ -13,14 +13,22 @@ from random import Random
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
+
 from ..domain.errors import ConcurrencyConflict, InvariantViolation
 from ..domain.messages import Append, Commit, NewEvent, Position, StreamKey, Version, stream_name
 from ..domain.ports import EventStoreStatistics, LoadedStream, StoredPage, StoredRow
 
 T = TypeVar("T")
 
-Entry = tuple[StreamKey, NewEvent, float]
-"""stream, event with its encoded data, recorded at. Its place in the list is its position."""
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One event of the log; its place in the list is its position. No tuple: the garbage collector would
+    walk a tuple per event again and again."""
+
+    stream_key: StreamKey
+    new: NewEvent
+    recorded_at: float
 
 
 class MemoryEventStore:
@@ -89,7 +97,7 @@ class MemoryEventStore:
         position = len(log)
         for new in events:
             position += 1
-            log.append((key, new, recorded_at))
+            log.append(Entry(key, new, recorded_at))
             stream.append(position)  # type: ignore[arg-type]
         self._transactions += 1
         return position, key  # type: ignore[return-value]
@@ -111,7 +119,7 @@ class MemoryEventStore:
             part = stream[after : after + limit]
             limit -= len(part)
             version = Version(after + len(part))
-            entries = [(self._log[position - 1][1], position) for position in part]
+            entries = [(self._log[position - 1].new, position) for position in part]
             rows = [(new.type, new.data, position) for new, position in entries]
             loaded.append(LoadedStream(key, version, rows, version >= len(stream)))
         return _done(loaded)
@@ -141,7 +149,8 @@ class MemoryEventStore:
         )
 
     def _row(self, position: int) -> StoredRow:
-        key, new, recorded_at = self._log[position - 1]
+        entry = self._log[position - 1]
+        key, new, recorded_at = entry.stream_key, entry.new, entry.recorded_at
         version = bisect_left(self._streams[key], position) + 1
         type_key = self._type_keys.setdefault(new.type, len(self._type_keys) + 1)
         self._type_names[type_key] = new.type
