@@ -572,6 +572,7 @@ class Runtime:
         return await SqliteEventStore.open(
             options.database,
             synchronous=cast("Synchronous", options.durability.upper()),
+            text=self._types.codec.text,
             random=self._random,
         )
 

@@ -169,7 +169,7 @@ def _deciding(decider: Decider[Any, Any, Any], types: EventTypes) -> Decide:
 
     def decide(envelope: Envelope[Any], state: object) -> tuple[list[NewEvent], object]:
         command_id = envelope.command_id
-        context = None if envelope.context is None else encode(envelope.context)
+        context = "" if envelope.context is None else envelope.context.encoded()
         new: list[NewEvent] = []
         for event in (
             plain(envelope.command, state, envelope)

@@ -13,11 +13,16 @@ from .errors import UnknownEventType
 from .messages import Position, RecordedEvent
 from .ports import StoredPage
 
-Decode = Callable[[bytes], Any]
+Decode = Callable[[bytes | str], Any]
 
 
 class Codec(Protocol):
     """How payloads become bytes. `decoder(T)(encode(value)) == value` for all that may be stored."""
+
+    @property
+    def text(self) -> bool:
+        """Payloads are UTF-8 text. Stores may then give them to `decoder` as str."""
+        ...
 
     def encode(self, value: object, /) -> bytes: ...
 
@@ -26,6 +31,8 @@ class Codec(Protocol):
 
 class JsonCodec:
     """dataclasses and msgspec Structs as JSON. Decoding checks types."""
+
+    text = True
 
     def __init__(self) -> None:
         self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
@@ -127,7 +134,10 @@ class EventTypes:
         return recorded
 
     def fold(
-        self, decider: Decider[Any, Any, Any], state: object, rows: Sequence[tuple[str, bytes, int]]
+        self,
+        decider: Decider[Any, Any, Any],
+        state: object,
+        rows: Sequence[tuple[str, bytes | str, int]],
     ) -> object:
         """The state after these (type name, data, position) rows of one of the decider's streams."""
         evolve, decoders = decider.evolve, self._decoders

@@ -38,6 +38,9 @@ class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     metadata: Mapping[str, Any] | None = None
     """What the host wants kept: a user, a tenant, a trace. JSON-like."""
 
+    def encoded(self) -> str:
+        return msgspec.json.encode(self).decode()
+
 
 NO_CONTEXT = Context()
 
@@ -76,7 +79,8 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     event: Any
     command_id: str
-    context: bytes | None
+    context: str
+    """Encoded `Context`; empty where there is none."""
 
 
 class Append(msgspec.Struct):
@@ -120,7 +124,7 @@ class RecordedEvent(msgspec.Struct, Generic[E], frozen=True, gc=False):
     recorded_at: float
     """When it was committed, in Unix seconds."""
     command_id: str
-    context: bytes | None = None
+    context: str = ""
     """Encoded `Context`; read it through the properties below."""
 
     @property
@@ -140,7 +144,7 @@ class RecordedEvent(msgspec.Struct, Generic[E], frozen=True, gc=False):
         return self._context().metadata or {}
 
     def _context(self) -> Context:
-        return NO_CONTEXT if self.context is None else _decode_context(self.context)
+        return _decode_context(self.context) if self.context else NO_CONTEXT
 
 
 _decode_context = msgspec.json.Decoder(Context).decode

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .select import Select
     from .view import View
 
-StoredRow = tuple[Position, StreamKey, Version, int, int, str, bytes | None, bytes]
+StoredRow = tuple[Position, StreamKey, Version, int, int, str, str, bytes | str]
 """position, stream key, version, type key, recorded at (Unix µs), command id, context, data."""
 
 
@@ -40,7 +40,7 @@ class LoadedStream(msgspec.Struct, frozen=True, gc=False):
     """0 where the stream does not exist."""
     version: Version
     """Version of the last row, or the one asked after where there are none."""
-    rows: Sequence[tuple[str, bytes, int]]
+    rows: Sequence[tuple[str, bytes | str, int]]
     """type name, data, position; in version order."""
     complete: bool
     """False when the stream has, or may have, more events than are here."""
