@@ -7,6 +7,7 @@ runs, in an order that loses nothing.
 """
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ from .actors.bus import Bus
 from .actors.clock import SystemClock
 from .actors.dispatcher import Dispatcher
 from .actors.journal import Journal
-from .actors.log import Logger, bind_log
+from .actors.log import CommitLog, Logger, bind_log, listens
 from .actors.mailbox import MailboxStatistics
 from .actors.passivation import Passivation
 from .actors.projection import Projection, ProjectionStatistics
@@ -530,6 +531,9 @@ class Runtime:
         prefix = f"{self._random.getrandbits(80):020x}-{head:x}-"
         self._ids = map(prefix.__add__, map(str, count(1)))
         self._bus = Bus(head)
+        verbose = listens(self._log, logging.DEBUG)
+        if verbose:
+            self._bus.subscriptions.append(CommitLog(self._log))
         self._dispatcher = Dispatcher(loop)
         self._journal = Journal(
             self._events, head, self._dispatcher, limits, self._now, self._bus, self._append_failed
@@ -546,6 +550,7 @@ class Runtime:
                 limits,
                 self._now,
                 self._trouble,
+                self._rejected if verbose else None,
             )
         self._passivation = Passivation(tuple(self._kinds.values()), self.clock, limits)
         self._dispatcher.after_slice += [
@@ -592,6 +597,10 @@ class Runtime:
                         "was restored from an older state",
                         "Delete the read store; it is built again from the log.",
                     )
+                if rows.rebuilt:
+                    self._log.warning(
+                        "projection.rebuilding", projection=f"{replicas.view.name}/{number}"
+                    )
                 own.append(
                     Projection(
                         replicas.view,
@@ -605,6 +614,7 @@ class Runtime:
                         self._limits,
                         Random(self._random.getrandbits(64)),
                         lambda: self._dispatcher.turns,
+                        self._log,
                     )
                 )
             self._projections += own
@@ -637,9 +647,19 @@ class Runtime:
         self._dispatcher.schedule()
         return drained
 
-    def _trouble(self, what: str, aggregate: Aggregate, error: Exception) -> None:
+    def _trouble(
+        self,
+        what: str,
+        aggregate: Aggregate,
+        error: Exception,
+        envelope: Envelope[Any] | None = None,
+        /,
+    ) -> None:
         level = self._log.error if isinstance(error, InvariantViolation) else self._log.warning
-        level(what, stream=aggregate.stream, version=aggregate.version, cause=str(error))
+        level(what, cause=str(error), **_about(aggregate, envelope))
+
+    def _rejected(self, aggregate: Aggregate, envelope: Envelope[Any], error: Exception) -> None:
+        self._log.debug("command.rejected", cause=str(error), **_about(aggregate, envelope))
 
     def _append_failed(self, what: str, error: Exception) -> None:
         self._log.error(what, head=self.head, cause=str(error))
@@ -671,6 +691,18 @@ def _replicas(projections: Sequence[View[Any, Any, Any] | Replicas]) -> tuple[Re
                 f"view {name!r} is given twice: give each view once, with .replicas(n) for several copies."
             )
     return replicas
+
+
+def _about(aggregate: Aggregate, envelope: Envelope[Any] | None) -> dict[str, object]:
+    """What every line about an aggregate is bound with."""
+    about: dict[str, object] = {"stream": aggregate.stream, "version": aggregate.version}
+    if envelope is not None:
+        about |= {
+            "command": type(envelope.command).__name__,
+            "command_id": envelope.command_id,
+            "correlation_id": envelope.correlation_id,
+        }
+    return about
 
 
 class _Others:

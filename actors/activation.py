@@ -5,12 +5,12 @@ the pages. One read is under way at a time, so that what waits meanwhile shares 
 """
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..domain.errors import AftertideError, InvariantViolation, StreamUnreadable
 from ..domain.limits import Limits
 from ..domain.ports import EventStore, LoadedStream
-from .aggregate import Aggregate
+from .aggregate import Aggregate, OnTrouble
 from .dispatcher import Dispatcher
 
 MOST_STREAMS = 256
@@ -25,7 +25,7 @@ class Activation:
         store: EventStore,
         dispatcher: Dispatcher,
         limits: Limits,
-        on_trouble: Callable[[str, Aggregate, Exception], None],
+        on_trouble: OnTrouble,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher

@@ -84,6 +84,19 @@ class Appender(Protocol):
     ) -> None: ...
 
 
+class OnTrouble(Protocol):
+    """Told of what an operator wants to know: what happened, to which aggregate, why, and for which command."""
+
+    def __call__(
+        self,
+        what: str,
+        aggregate: "Aggregate",
+        error: Exception,
+        envelope: Envelope[Any] | None = None,
+        /,
+    ) -> None: ...
+
+
 class Kind:
     """What all aggregates of one decider share, and which of them are active."""
 
@@ -104,6 +117,7 @@ class Kind:
         "limits",
         "names",
         "now",
+        "on_rejected",
         "on_trouble",
         "rejected",
         "types",
@@ -118,7 +132,8 @@ class Kind:
         activate: "Callable[[Aggregate], None]",
         limits: Limits,
         now: Callable[[], float],
-        on_trouble: "Callable[[str, Aggregate, Exception], None]",
+        on_trouble: OnTrouble,
+        on_rejected: "Callable[[Aggregate, Envelope[Any], Exception], None] | None" = None,
     ) -> None:
         self.decider = decider
         self.category = decider.category
@@ -134,6 +149,7 @@ class Kind:
         self.limits = limits
         self.now = now
         self.on_trouble = on_trouble
+        self.on_rejected = on_rejected
         self.door = Door(limits.mailbox_commands, limits.when_full)
         self.active: dict[str, Aggregate] = {}
         self.attempts: dict[Aggregate, int] = {}
@@ -244,7 +260,7 @@ class Aggregate(Mailbox):
                     self._check(envelope, version)
                 new, next_state = kind.decide(envelope, state)
             except Exception as error:  # noqa: BLE001 - the user's code: it fails alone, with its cause
-                outcome = self._refused(envelope.command, error)
+                outcome = self._refused(envelope, error)
             else:
                 if new:
                     if waiting is None:
@@ -283,7 +299,7 @@ class Aggregate(Mailbox):
                 self._check(envelope, version)
             new, state = kind.decide(envelope, self.state)
         except Exception as error:  # noqa: BLE001 - as in a turn
-            raise self._refused(envelope.command, error) from error.__cause__
+            raise self._refused(envelope, error) from error.__cause__
         category, id, journal = kind.category, self.id, kind.journal
         if new:
             journal.head, self.stream_key = kind.append_at_once(
@@ -396,12 +412,16 @@ class Aggregate(Mailbox):
         if expected is not None and expected != version:
             raise ConcurrencyConflict(self.stream, expected, version)
 
-    def _refused(self, command: object, error: Exception) -> Exception:
+    def _refused(self, envelope: Envelope[Any], error: Exception) -> Exception:
         """What the sender gets: the domain's no as it is, anything else as a failed decision."""
         if isinstance(error, (CommandRejected, ConcurrencyConflict, DeadlineExceeded)):
             self.kind.rejected += 1
+            if self.kind.on_rejected is not None:
+                self.kind.on_rejected(self, envelope, error)
             return error
-        return self._failed_decision(command, error)
+        failed = self._failed_decision(envelope.command, error)
+        self.kind.on_trouble("command.failed", self, failed, envelope)
+        return failed
 
     def _failed_decision(self, command: object, error: Exception) -> DecisionFailed:
         if isinstance(error, KeyError) and error.args and isinstance(error.args[0], type):
@@ -414,7 +434,6 @@ class Aggregate(Mailbox):
             problem = f"{type(error).__name__}: {error}"
         failed = DecisionFailed(self.stream, command, problem)
         failed.__cause__ = error
-        self.kind.on_trouble("command.failed", self, failed)
         return failed
 
 

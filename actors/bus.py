@@ -9,6 +9,7 @@ reads on from the event store until it has caught up; nothing is dropped, and no
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from ..domain.messages import CommittedBatch, Position
 
@@ -80,12 +81,20 @@ class Subscription:
         return self._buffered
 
 
+class Listener(Protocol):
+    """Who is told of every committed batch, in order, and must not raise."""
+
+    def offer(self, batch: CommittedBatch) -> None: ...
+
+    def observe(self, head: Position) -> None: ...
+
+
 class Bus:
     """Hands each committed batch to every subscription, and remembers when it was committed."""
 
     def __init__(self, head: Position) -> None:
         self.head = head
-        self.subscriptions: list[Subscription] = []
+        self.subscriptions: list[Listener] = []
         self._commits: list[tuple[Position, Position, float]] = []
         """last position, first position, time; ascending."""
 

@@ -9,10 +9,46 @@ from typing import cast
 
 import structlog
 
+from ..domain.messages import CommittedBatch, Position
+
 Logger = structlog.typing.FilteringBoundLogger
 
 _SILENT = logging.getLogger("aftertide")
 _SILENT.addHandler(logging.NullHandler())
+
+
+def listens(log: Logger, level: int) -> bool:
+    """Whether the logger does anything with that level. Asked once: what nobody hears costs nothing after."""
+    for name in (
+        "isEnabledFor",
+        "is_enabled_for",
+    ):  # of the standard library's loggers, of structlog's
+        ask = getattr(log, name, None)
+        if ask is not None:
+            return bool(ask(level))
+    return True
+
+
+class CommitLog:
+    """Tells the log of every event that is committed: a listener on the bus while somebody reads debug lines."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+
+    def offer(self, batch: CommittedBatch) -> None:
+        for event in batch.events:
+            self._log.debug(
+                "event.committed",
+                type=type(event.event).__name__,
+                stream=event.stream,
+                version=event.version,
+                position=event.position,
+                command_id=event.command_id,
+                correlation_id=event.correlation_id,
+            )
+
+    def observe(self, head: Position) -> None:
+        self._log.debug("log.moved_elsewhere", head=head)
 
 
 def bind_log(logger: Logger | None = None) -> Logger:

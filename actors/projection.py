@@ -23,6 +23,7 @@ from ..domain.messages import CommittedBatch, Position, RecordedEvent
 from ..domain.ports import Clock, EventStore, ReadStore, StoredPage
 from ..domain.view import View
 from .bus import Subscription
+from .log import Logger
 from .waiters import Waiters
 
 State = Literal["running", "paused", "restarting", "stopped", "closed"]
@@ -77,6 +78,7 @@ class Projection:
         limits: Limits,
         random: Random,
         activity: Callable[[], int],
+        log: Logger,
     ) -> None:
         self.view = view
         self.replica = replica
@@ -94,6 +96,7 @@ class Projection:
         self._clock = clock
         self._limits = limits
         self._activity = activity
+        self._log = log.bind(projection=self.name)
         self._random = random
         self.lag = lag
         self._wanted = frozenset(view.events)
@@ -110,6 +113,8 @@ class Projection:
         self._applied_events = 0
         self._transactions = 0
         self._pages_read = 0
+        self._overflows = 0
+        """Those that the log was told of."""
 
     def __repr__(self) -> str:
         return f"<Projection {self.name}@{self.position}>"
@@ -237,6 +242,10 @@ class Projection:
         self._known = batch.last
 
     async def _read_page(self) -> None:
+        if self._subscription.overflows != self._overflows:
+            self._overflows = self._subscription.overflows
+            behind = self._subscription.head - self._known
+            self._log.info("projection.fell_behind", position=self.position, behind_events=behind)
         activity = self._activity()
         busy = activity != self._last_activity
         self._last_activity = activity

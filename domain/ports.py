@@ -139,6 +139,11 @@ class ReadStore(Protocol):
         """The position the committed rows reflect. Never ahead of them."""
         ...
 
+    @property
+    def rebuilt(self) -> bool:
+        """Opening found rows of another form or version and dropped them: they are built anew."""
+        ...
+
     def put(self, changes: Mapping[Any, Any], position: Position) -> Awaitable[None]:
         """Write rows (None deletes) and the checkpoint, all or nothing.
 

@@ -31,6 +31,7 @@ class MemoryReadStore:
 
     def __init__(self, view: View[Any, Any, Any]) -> None:
         self.view = view
+        self.rebuilt = False
         self._checkpoint = Position(0)
         self._rows: dict[Any, Any] = {}
         self._in_order: list[Any] | None = []
