@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .columns import Column, Stored, column_of, shortened
+from .columns import Annotation, Column, Stored, column_of, shortened
 
 R = TypeVar("R")
 
@@ -183,7 +183,7 @@ class RowSchema(Generic[R]):
                 f"{table!r} can't name a view: it becomes a table, so it needs letters, digits or "
                 "'_', beginning with a letter, and neither 'sqlite_' nor 'aftertide_' in front."
             )
-        columns = tuple(column_of(*field) for field in _fields(table, row))
+        columns = tuple(_column(table, name, type_) for name, type_ in _fields(table, row))
         _check_names(table, row, columns, key, indexes)
         names = [column.name for column in columns]
         return cls(
@@ -210,7 +210,7 @@ def _maker(row: type[R], names: list[str]) -> Callable[..., R]:
     return row
 
 
-def _fields(table: str, row: type) -> list[tuple[str, Any]]:
+def _fields(table: str, row: type) -> list[tuple[str, Annotation]]:
     if not isinstance(row, type) or not (
         dataclasses.is_dataclass(row) or issubclass(row, msgspec.Struct)
     ):
@@ -227,6 +227,16 @@ def _fields(table: str, row: type) -> list[tuple[str, Any]]:
     if issubclass(row, msgspec.Struct):
         return [(name, hints[name]) for name in row.__struct_fields__]
     return [(field.name, hints[field.name]) for field in dataclasses.fields(row) if field.init]
+
+
+def _column(table: str, name: str, annotation: Annotation) -> Column:
+    try:
+        return column_of(name, annotation)
+    except TypeError as error:
+        raise TypeError(
+            f"field {name!r} of view {table!r} can't be stored: {error}. Use a plain type, or one that "
+            "msgspec can write as JSON and read back."
+        ) from error
 
 
 def _check_names(
@@ -254,6 +264,8 @@ def _check_names(
                 f"view {table!r} has no field {field!r} in {row.__name__}: it has "
                 f"{', '.join(by_name)}."
             )
+    if () in indexes:
+        raise ValueError(f"view {table!r} has an index over nothing: name at least one field.")
     if not key or len(set(key)) < len(key):
         raise ValueError(
             f"the key of view {table!r} is {key!r}: it needs at least one field, each named once."

@@ -1,5 +1,6 @@
 """A view as a value: a keyed fold from recorded events to typed rows."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -46,6 +47,12 @@ class View(Generic[R, E, K]):
         indexes: Sequence[str | tuple[str, ...]] = (),
         version: int = 1,
     ) -> None:
+        for what, function in (("apply", apply), ("keys", keys or apply)):
+            if not callable(function) or inspect.iscoroutinefunction(function):
+                raise TypeError(
+                    f"{what} of view {name!r} is {function!r}: it must be a plain function, not async. "
+                    "Everything it may use comes with the event."
+                )
         self.name = name
         self.row = row
         self.key = (key,) if isinstance(key, str) else tuple(key)
