@@ -39,7 +39,7 @@ format: $(VENV)/.has-dev
 
 bench: $(VENV)/.has-bench
 	@mkdir -p out
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json out/bench.json
 
 clean:
 	rm -rf $(VENV) out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

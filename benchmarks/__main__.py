@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .catalogue import ALL
 from .disks import compile_fixed_fsync, fixed_disks, real_disk, why_no_fixed_disks
 from .laboratory import Laboratory, SideFailed
 from .machine import describe, line
-from .questions import ALL
 from .report import Answer, render, targets_table, to_json
 
 ROUNDS = 5
@@ -18,6 +18,7 @@ QUICK_ROUNDS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    options.folder = options.folder.resolve()  # children run in the checkout, wherever we are
     options.folder.mkdir(parents=True, exist_ok=True)
     machine = describe(options.folder)
     show(line(machine) + "\n")

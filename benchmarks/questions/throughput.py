@@ -100,8 +100,8 @@ def table(disk: str, rounds: Rounds) -> Table:
 
 
 WHAT_EACH_SIDE_DOES = (
-    "Each side: a fresh file, WAL, synchronous=FULL, a deposit per account before the clock starts.",
-    "Raw: rows made before, in the runtime's own schema. The peer: aggregate cache on, no deep copy,",
+    "Each side: a fresh file, WAL, synchronous=FULL, a deposit per account before the clock runs.",
+    "Raw: rows made before, in the runtime's schema. The peer: aggregate cache on, no deep copy,",
     "msgspec Structs, one client. Aftertide: with its projection in a SQLite file.",
 )
 

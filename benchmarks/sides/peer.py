@@ -71,7 +71,7 @@ class StructMapper(Mapper[UUID]):
             state=msgspec.json.encode(domain_event),
         )
 
-    def to_domain_event(self, stored_event: StoredEvent) -> Deposited:  # type: ignore[override]
+    def to_domain_event(self, stored_event: StoredEvent) -> Deposited:
         return decoder(stored_event.topic).decode(stored_event.state)
 
 
@@ -151,7 +151,7 @@ def with_projection(folder: str, commands: int, accounts: int) -> Figures:
     ) as runner:
         bank, balances = runner.get(Bank), runner.get(Balances)
         meter, expected = _deposits(bank, commands, accounts)
-        head = bank.recorder.max_notification_id()
+        head = bank.recorder.max_notification_id() or 0
         # Its tracking has no signal to wait for; half a millisecond is far below what is measured.
         while (balances.recorder.max_tracking_id("Bank") or 0) < head:
             time.sleep(0.0005)

@@ -44,16 +44,16 @@ def test_nobody_counts_on_the_real_disk() -> None:
 def test_without_a_compiler_the_reason_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disks, "NEEDED_BYTES", 0)
     monkeypatch.setattr(disks, "SHARED_MEMORY", Path("/"))
-    monkeypatch.setattr(disks.os, "access", lambda path, mode: True)
-    monkeypatch.setattr(disks.sys, "platform", "linux")
-    monkeypatch.setattr(disks.shutil, "which", lambda name: None)
+    monkeypatch.setattr("os.access", lambda path, mode: True)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("shutil.which", lambda name: None)
     assert "no C compiler named cc" in str(disks.why_no_fixed_disks())
 
 
 def test_elsewhere_than_on_linux_the_reason_names_the_system(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(disks.sys, "platform", "darwin")
+    monkeypatch.setattr("sys.platform", "darwin")
     assert "this is darwin" in str(disks.why_no_fixed_disks())
 
 
