@@ -142,7 +142,8 @@ class Runtime:
 
         `database` is the path of the write database, made if it is not there, or ":memory:". Read stores
         are files in the folder `read_stores`; without it, in `bank.views` beside `bank.db`, or in memory
-        for a database in memory. `durability` "full" survives power loss, "normal" the loss of the
+        for a database in memory. `read_stores=":memory:"` keeps them in memory in any case: they are
+        then built from the log at each opening. `durability` "full" survives power loss, "normal" the loss of the
         process, "off" neither. `seed` makes lags repeatable. `logger` is a structlog logger; without one,
         Aftertide logs to the standard logger "aftertide", which is silent unless the host listens.
 
@@ -622,7 +623,7 @@ class Runtime:
 
     def _read_store_factory(self) -> ReadStoreFactory:
         database, folder = self._options.database, self._options.read_stores
-        if database == IN_MEMORY and folder is None:
+        if folder == Path(IN_MEMORY) or (folder is None and database == IN_MEMORY):
             return open_memory_rows
         if folder is None:
             folder = Path(database).with_suffix(".views")
