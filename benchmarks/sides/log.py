@@ -15,7 +15,8 @@ from ..figures import Figures
 from ..meter import Meter
 from .runtime import first_deposits
 
-Row = tuple[int, int, int, int, int, str, bytes | None, bytes]
+Row = tuple[int, int, int, int, int, str, object, object]
+"""In the order of COLUMNS. What stands in the last two is the store's affair: it is copied."""
 COLUMNS = "position, stream, version, type, at, command, context, data"
 BATCH = 1_000
 ROWS_PER_STATEMENT = 125
