@@ -55,7 +55,7 @@ class Lag:
         if kind == "none" and not rest:
             return cls.none()
         try:
-            numbers = [float(part) for part in rest.split(",")]
+            numbers = [float(part) for part in rest.split(",")] if rest else []
             match kind, numbers:
                 case "constant", [seconds]:
                     return Constant(seconds)

@@ -46,6 +46,7 @@ def test_list_names_each_scenario_with_its_first_sentence(capsys: Told) -> None:
         (["run", "bank", "--seed", "x"], "--seed: 'x' is not a whole number from 0"),
         (["run", "bank", "--replicas", "65"], "'65' is not a whole number from 1 to 64"),
         (["run", "bank", "--lag", "ebb:1"], "Write none, constant:SECONDS"),
+        (["run", "bank", "--lag", "constant"], "'constant' is no lag. Write none, constant"),
         (["run", "bank", "--time-scale", "0"], "'0' is not a number from 0.001 to 1000000"),
         (["run", "bank", "--json", "nowhere/x.json"], "has no folder"),
         (["run", "bank", "--log", "xml"], "invalid choice: 'xml'"),
