@@ -17,7 +17,9 @@ from .inspect import add_inspect
 from .parser import CommandParser
 from .run import add_list, add_run
 
-HELD, BROKEN, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+HELD, BROKEN, WRONG_USAGE = 0, 1, 2
+INTERRUPTED, READER_LEFT = 130, 141
+"""What shells give for SIGINT and SIGPIPE: nothing can be said of the promises."""
 
 EXIT_CODES = "exit codes: 0 all promises held, 1 one was broken or the run failed, 2 wrong usage"
 
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read us has seen enough (`| head`). Python must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return HELD
+        return READER_LEFT
 
 
 def _say(what: object, code: int) -> int:

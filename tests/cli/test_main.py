@@ -1,5 +1,7 @@
 """The command as a user meets it: exit codes and the sentence that helps."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +99,19 @@ def test_python_runs_the_command_as_a_module() -> None:
         check=True,
     )
     assert run.stdout.startswith("aftertide ")
+
+
+def test_an_interrupted_run_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "aftertide.cli", "run", "flights"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if "10 %" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        _, error = run.communicate()
+    assert (run.returncode, error) == (130, "aftertide: interrupted\n")
+    assert list(tmp_path.iterdir()) == []

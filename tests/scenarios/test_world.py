@@ -71,6 +71,20 @@ async def test_equal_seeds_give_equal_chance_and_others_another(played: Play) ->
     assert totals[0] == totals[1] != totals[2]
 
 
+async def test_the_runtime_has_the_worlds_seed_and_clock(played: Play) -> None:
+    ids: list[str] = []
+
+    @scenario("seeded")
+    async def seeded(world: World) -> None:
+        async with world.open(deciders=[COUNTER]) as runtime:
+            assert runtime.clock is world.clock
+            ids.append((await runtime.execute(COUNTER, "a", Count(1))).command_id)
+
+    for seed in (1, 1, 2):
+        await played(seeded, Settings(seed=seed))
+    assert ids[0] == ids[1] != ids[2]
+
+
 async def test_the_scenarios_replicas_and_lags_are_defaults(played: Play) -> None:
     outcome, _ = await played(count, Settings())
     assert outcome.measured["replicas"] == {"totals/1": "none", "totals/2": "constant:0.001"}

@@ -20,6 +20,7 @@ from aftertide import (
     SchemaMismatch,
     View,
 )
+from aftertide.stores import sqlite_inspection
 from aftertide.stores.sqlite_inspection import PAGE_EVENTS, Category, Checkpoint, WriteDatabase
 from tests.stores.unprivileged import unprivileged_folder
 
@@ -125,7 +126,10 @@ async def test_checkpoints_say_how_far_each_replica_has_come(tmp_path: Path) -> 
         assert database.checkpoints(tmp_path / "nowhere", 0.0) == []
 
 
-async def test_a_database_in_use_is_read_up_to_what_is_committed(tmp_path: Path) -> None:
+async def test_a_database_in_use_is_read_up_to_what_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_inspection, "PAGE_EVENTS", 1)
     path = tmp_path / "c.db"
     async with runtime(path) as opened:
         await opened.execute(COUNTER, "a", Count(1))
