@@ -45,7 +45,7 @@ def interpreters(lab: Laboratory) -> Answer:
         ],
         [
             Target(
-                f"{other}, {clients:,} clients: rate of {here}",
+                f"{name(other, clients)}: rate of {here}",
                 rate[name(other, clients)].per(rate[name(here, clients)]),
                 1.0,
             )
@@ -57,7 +57,7 @@ def interpreters(lab: Laboratory) -> Answer:
 
 
 def name(version: str, clients: int) -> str:
-    return f"{version}, {clients:,} clients"
+    return f"{version}, {clients:,} client{'s' if clients > 1 else ''}"
 
 
 def version_of(python: str) -> str:

@@ -1,11 +1,12 @@
 """The sides do what they say, at a small size: counts and sums, no times."""
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.sides import ask, future, idle, log, replay, runtime
+from benchmarks.sides import ask, flights, future, idle, log, replay, runtime
 from benchmarks.sides.log import Log
 
 
@@ -135,3 +136,34 @@ def test_actors_of_other_libraries_answer_every_ask() -> None:
 
     assert threads.pykka(10)["commands"] == 10
     assert threads.thespian(10)["commands"] == 10
+
+
+def test_memory_of_a_replay_is_compared_after_caches_are_full_and_before_the_check() -> None:
+    # One second until the interpreter stands, eight of replay, two of the scenario's own check.
+    samples = [(float(second), memory) for second, memory in enumerate(MEMORY)] + [(11.0, 0)]
+    measured = flights.Measured(
+        commands_per_second=1.0,
+        replay_seconds=8.0,
+        seconds=10.0,
+        events=100,
+        rejected=0,
+        malformed=0,
+    )
+    figures = flights.memory_figures(samples, measured)
+    assert figures["replay_memory_bytes"] == 1_730
+    assert figures["bytes_per_event"] == pytest.approx((1_730 - 1_100) / 48)
+
+
+MEMORY = [10, 500, 900, 1_000, 1_010, 1_100, 1_200, 1_300, 1_730, 5_000, 9_000]
+
+
+def test_where_no_memory_is_seen_there_is_no_figure_of_it() -> None:
+    measured = flights.Measured(1.0, 8.0, 10.0, 100, 0, 0)
+    assert flights.memory_figures([(11.0, 0)], measured) == {}
+
+
+def test_a_watched_process_brings_its_output_and_its_exit_code() -> None:
+    code = "import sys; print('said'); sys.exit(3)"
+    samples, output, ended = flights.watched([sys.executable, "-c", code])
+    assert (output, ended) == ("said\n", 3)
+    assert samples[-1][1] == 0
