@@ -68,5 +68,6 @@ def test_the_wheel_alone_brings_all_that_the_core_needs(wheel: Path, tmp_path: P
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    run(python, "-I", "-c", IMPORT_ALL, site, "aftertide.cli", cwd=tmp_path)
+    asks_for_rich = "aftertide.scenarios.terminal"
+    run(python, "-I", "-c", IMPORT_ALL, site, asks_for_rich, cwd=tmp_path)
     assert run(tmp_path / "venv" / "bin" / "aftertide", "--version").startswith("aftertide ")
