@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_help()
             return WRONG_USAGE
-        return cast("Callable[[argparse.Namespace], int]", arguments.call)(arguments)
+        code = cast("Callable[[argparse.Namespace], int]", arguments.call)(arguments)
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+        return code
     except SystemExit as stop:  # argparse has said what is wrong, or shown its help
         return WRONG_USAGE if stop.code else HELD
     except WrongUsage as error:
