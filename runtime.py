@@ -29,7 +29,7 @@ from .actors.bus import Bus
 from .actors.clock import SystemClock
 from .actors.dispatcher import Dispatcher
 from .actors.journal import Journal
-from .actors.log import CommitLog, Logger, bind_log, listens
+from .actors.log import CommitLog, Log, Logger, bind_log
 from .actors.mailbox import MailboxStatistics
 from .actors.passivation import Passivation
 from .actors.projection import Projection, ProjectionStatistics
@@ -38,7 +38,13 @@ from .actors.supervisor import Supervisor
 from .domain.codec import Codec, EventTypes
 from .domain.consistency import Answer, Answers, Consistency, Eventual, OnTimeout
 from .domain.decider import Decider
-from .domain.errors import AftertideError, InvariantViolation, RuntimeClosed, SchemaMismatch
+from .domain.errors import (
+    AftertideError,
+    InvariantViolation,
+    RuntimeClosed,
+    SchemaMismatch,
+    described,
+)
 from .domain.limits import Limits
 from .domain.messages import (
     NO_CONTEXT,
@@ -116,6 +122,7 @@ class Runtime:
         self._random = Random(options.seed)
         self._log = options.log
         self._types = EventTypes(options.deciders, options.codec)
+        _check_fit(options, self._types)
         self._state: Literal["new", "open", "closing", "closed"] = "new"
         self._commands = 0
         self._exit = AsyncExitStack()
@@ -207,11 +214,7 @@ class Runtime:
 
     async def _end_projections(self) -> None:
         self._passivation.close()
-        for projection in self._projections:
-            projection.close()
-        closed = RuntimeClosed("the runtime is closing")
-        for replica_set in self._replica_sets:
-            replica_set.close(closed)
+        self._queries.close()
         # Not inside a shield of ours: scopes must end in the order in which they began, and this one is older.
         self._tasks.cancel_scope.shield = True
         await self._tasks.__aexit__(None, None, None)
@@ -264,7 +267,10 @@ class Runtime:
         if kind is None or type(command) not in kind.commands:
             self._refuse(decider, command)
         self._commands += 1
-        aggregate = kind.active.get(id)
+        try:
+            aggregate = kind.active.get(id)
+        except TypeError:  # a list, say: `find` tells what an id is
+            aggregate = None
         if aggregate is None:
             aggregate = kind.find(id)
         elif self._at_once and aggregate.messages is None:
@@ -284,16 +290,19 @@ class Runtime:
         others: its error stands in its place. Raises TypeError and ValueError for what is no command or
         no id, at that point; those before it are executed all the same.
         """
+        kind = self._kinds.get(decider)
+        if kind is None or self._state != "open":
+            self._refuse(decider)
         outcomes: list[Receipt | AftertideError] = []
         under_way: deque[asyncio.Future[Receipt]] = deque()
+        mistake: Exception | None = None
         try:
             for id, command in commands:
-                envelope = Envelope(command, next(self._ids), self._now())
-                kind = self._taking.get(decider)
-                if kind is None or type(command) not in kind.commands:
-                    self._refuse(decider, command)
-                self._commands += 1
-                reply = self._send(kind.find(id), envelope)
+                try:
+                    reply = self._send_one(kind, id, command)
+                except (TypeError, ValueError) as error:
+                    mistake = error
+                    break
                 under_way.append(reply)
                 if len(under_way) >= WINDOW:
                     outcomes.append(await _outcome(under_way.popleft()))
@@ -302,8 +311,24 @@ class Runtime:
         finally:
             # Leaving early: what has not begun never starts, the rest ends unseen.
             for reply in under_way:
-                reply.cancel()
+                if not reply.cancel() and not reply.cancelled():
+                    reply.exception()  # looked at, so that asyncio does not report it as lost
+        if mistake is not None:
+            raise mistake
         return outcomes
+
+    def _send_one(self, kind: Kind, id: str, command: object) -> "asyncio.Future[Receipt]":
+        if type(command) not in kind.commands:
+            self._refuse(kind.decider, command)
+        envelope = Envelope(command, next(self._ids), self._now())
+        self._commands += 1
+        try:
+            self._check_open()
+            return self._send(kind.find(id), envelope)
+        except AftertideError as error:  # MailboxFull, RuntimeClosed: one command's outcome
+            reply: asyncio.Future[Receipt] = self._create_future()
+            reply.set_exception(error)
+            return reply
 
     def _send(self, aggregate: Aggregate, envelope: Envelope[Any]) -> "asyncio.Future[Receipt]":
         reply: asyncio.Future[Receipt] = self._create_future()
@@ -343,8 +368,10 @@ class Runtime:
             ("correlation_id", correlation_id),
             ("causation_id", causation_id),
         ):
-            if value is not None and (not isinstance(value, str) or not value):
-                raise ValueError(f"{name} is {value!r}: it must be a string that is not empty.")
+            if value is not None and not _is_text(value):
+                raise ValueError(
+                    f"{name} is {value!r}: it must be a string that is not empty and valid text."
+                )
         if expected_version is not None and (
             not isinstance(expected_version, int) or expected_version < 0
         ):
@@ -354,6 +381,14 @@ class Runtime:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout is {timeout!r}: it must be a number of seconds from 0.")
         context = Context(correlation_id, causation_id, metadata or None)
+        if metadata:
+            # Here, where its author hears of it, and not when the aggregate's turn comes.
+            try:
+                context.encoded()
+            except Exception as error:
+                raise TypeError(
+                    f"metadata is {metadata!r}: it must be what JSON can say ({described(error)})."
+                ) from error
         now = self._now()
         return Envelope(
             command,
@@ -459,15 +494,23 @@ class Runtime:
 
         Read page by page from the write database: what was committed before the call is there.
         """
-        self._check_open()
-        if decider is not None and decider not in self._kinds:
-            self._refuse(decider)
+        if isinstance(after, bool) or not isinstance(after, int) or after < 0:
+            raise ValueError(f"after is {after!r}: it must be a whole number from 0.")
+        if decider is not None:
+            if decider not in self._kinds:
+                self._refuse(decider)
+            if not isinstance(id, str):
+                raise TypeError(
+                    f"the id of a {decider.category!r} aggregate is {id!r}: it must be a string. "
+                    "Without a decider, read() gives the whole log."
+                )
         while True:
+            self._check_open()
             if decider is None:
                 page = await self._events.read(Position(after), self._limits.page_events)
             else:
                 page = await self._events.read_stream(
-                    decider.category, cast("str", id), Version(after), self._limits.page_events
+                    decider.category, id or "", Version(after), self._limits.page_events
                 )
             if not page.rows:
                 return
@@ -482,6 +525,8 @@ class Runtime:
         a replica will not get there.
         """
         self._check_open()
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is {timeout!r}: it must be a number of seconds from 0.")
         return await self._queries.settle(timeout)
 
     # ---- looking at it, and steering replicas
@@ -515,7 +560,7 @@ class Runtime:
         )
 
     def _look_at(self, projection: Projection) -> ProjectionStatistics:
-        freshness = self._queries.freshness(projection, projection.position)
+        freshness = self._queries.freshness(projection)
         return projection.statistics(freshness.behind_events, freshness.behind_seconds)
 
     # ---- opening and closing
@@ -531,16 +576,18 @@ class Runtime:
         # The head makes the ids of two runs with one seed differ.
         prefix = f"{self._random.getrandbits(80):020x}-{head:x}-"
         self._ids = map(prefix.__add__, map(str, count(1)))
-        self._bus = Bus(head)
-        verbose = listens(self._log, logging.DEBUG)
+        self._bus = Bus(head, self._now())
+        verbose = self._log.listens(logging.DEBUG)
         if verbose:
-            self._bus.subscriptions.append(CommitLog(self._log))
+            self._bus.subscriptions.append(CommitLog(self._log, head))
         self._dispatcher = Dispatcher(loop)
         self._journal = Journal(
             self._events, head, self._dispatcher, limits, self._now, self._bus, self._append_failed
         )
         self._at_once = self._journal.immediate
-        self._activation = Activation(self._events, self._dispatcher, limits, self._trouble)
+        self._activation = Activation(
+            self._events, self._dispatcher, limits, self._trouble, self._journal.observe
+        )
         for decider in options.deciders:
             self._kinds[decider] = Kind(
                 decider,
@@ -561,7 +608,7 @@ class Runtime:
         ]
         await self._open_projections(head)
         self._queries = Queries(
-            self._replica_sets, self._bus, lambda: self.head, self._events.head, self.clock
+            self._replica_sets, self._bus, lambda: self.head, self._events, self.clock
         )
         self._passivation.start()
         # Last: whatever fails before leaves no task behind.
@@ -677,7 +724,7 @@ class _Options:
     clock: Clock
     seed: int | None
     codec: Codec | None
-    log: Logger
+    log: Log
 
 
 def _replicas(projections: Sequence[View[Any, Any, Any] | Replicas]) -> tuple[Replicas, ...]:
@@ -704,6 +751,37 @@ def _about(aggregate: Aggregate, envelope: Envelope[Any] | None) -> dict[str, ob
             "correlation_id": envelope.correlation_id,
         }
     return about
+
+
+def _check_fit(options: _Options, types: EventTypes) -> None:
+    """Raises ValueError where deciders and views can't be in one runtime."""
+    categories: dict[str, Decider[Any, Any, Any]] = {}
+    for decider in options.deciders:
+        if categories.setdefault(decider.category, decider) is not decider:
+            # Two would write the same streams, each with a state that the other makes wrong.
+            raise ValueError(
+                f"two deciders have the category {decider.category!r}: streams are named by it, so give "
+                "each decider its own."
+            )
+    for replicas in options.replicas:
+        for event_type in replicas.view.events:
+            if event_type not in types:
+                known = ", ".join(sorted(types.known)) or "none"
+                raise ValueError(
+                    f"view {replicas.view.name!r} takes events of type {event_type.__name__}, which no "
+                    f"decider of this runtime declares (known: {known}): pass the decider that writes "
+                    "them in deciders=[…]."
+                )
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate: no database takes it
+        return False
+    return True
 
 
 class _Others:

@@ -5,10 +5,11 @@ the pages. One read is under way at a time, so that what waits meanwhile shares 
 """
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..domain.errors import AftertideError, InvariantViolation, StreamUnreadable
+from ..domain.errors import AftertideError, InvariantViolation, StreamUnreadable, described
 from ..domain.limits import Limits
+from ..domain.messages import Position
 from ..domain.ports import EventStore, LoadedStream
 from .aggregate import Aggregate, OnTrouble
 from .dispatcher import Dispatcher
@@ -26,11 +27,13 @@ class Activation:
         dispatcher: Dispatcher,
         limits: Limits,
         on_trouble: OnTrouble,
+        observe: Callable[[Position], None],
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._limits = limits
         self._on_trouble = on_trouble
+        self._observe = observe
         self._waiting: list[Aggregate] = []
         self._reading: list[Aggregate] | None = None
         self.activations = 0
@@ -77,12 +80,16 @@ class Activation:
     def _activate(self, aggregate: Aggregate, stream: LoadedStream) -> None:
         kind = aggregate.kind
         try:
-            state = kind.types.fold(kind.decider, aggregate.state, stream.rows)
+            state = kind.types.fold(kind.decider, aggregate.state, stream.rows, aggregate.stream)
         except Exception as error:  # noqa: BLE001 - evolve and decoding are the user's: one stream must not stop the others
             failed = self._unreadable(aggregate, error)
             self._on_trouble("aggregate.unreadable", aggregate, failed)
             aggregate.abandon(failed)
             return
+        if stream.rows:
+            # Another process may have written it. A receipt without events names a position at which all is
+            # visible that the decision rested on, and projections must know that there is something to read.
+            self._observe(Position(stream.rows[-1][2]))
         if stream.complete:
             self.activations += 1
             aggregate.activated(state, stream.version, stream.stream_key)
@@ -93,7 +100,9 @@ class Activation:
     def _failed(self, batch: list[Aggregate], error: BaseException) -> None:
         self._reading = None
         if not isinstance(error, AftertideError):
-            bug = InvariantViolation(f"the event store failed with {error!r}. Please report this.")
+            bug = InvariantViolation(
+                f"the event store failed: {described(error)}. Please report this."
+            )
             bug.__cause__ = error
             error = bug
         for aggregate in batch:

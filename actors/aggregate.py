@@ -7,7 +7,7 @@ disk. Replies wait for the commit; if the append fails, the state is dropped and
 decided on it is decided anew. A turn never awaits, so there are no locks here.
 """
 
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from ..domain.errors import (
     DeadlineExceeded,
     DecisionFailed,
     InvariantViolation,
+    described,
 )
 from ..domain.limits import Limits
 from ..domain.messages import (
@@ -115,12 +116,12 @@ class Kind:
         "heard",
         "journal",
         "limits",
-        "names",
         "now",
         "on_rejected",
         "on_trouble",
         "rejected",
         "types",
+        "ways",
     )
 
     def __init__(
@@ -140,7 +141,7 @@ class Kind:
         self.commands = decider.commands
         self.decide = _deciding(decider, types)
         self.types = types
-        self.names = {event_type: types.names[event_type] for event_type in decider.events.values()}
+        self.ways = types.ways(decider)
         self.journal = journal
         self.append_at_once = journal.append_at_once
         self.heard = journal.heard
@@ -165,6 +166,8 @@ class Kind:
         aggregate = self.active.get(id)
         if aggregate is None:
             _check_id(self.category, id)
+            # A str of its own class (an Enum's member) may print as something else than it is equal to.
+            id = str.__str__(id)
             aggregate = self.active[id] = Aggregate(self, id)
         return aggregate
 
@@ -180,8 +183,7 @@ def _deciding(decider: Decider[Any, Any, Any], types: EventTypes) -> Decide:
     """
     plain: Callable[..., Sequence[object]] = decider.decide
     takes_envelope, evolve = decider.takes_envelope, decider.evolve
-    names = {event_type: types.names[event_type] for event_type in decider.events.values()}
-    encode = types.codec.encode
+    ways, encode = types.ways(decider), types.codec.encode
 
     def decide(envelope: Envelope[Any], state: object) -> tuple[list[NewEvent], object]:
         command_id = envelope.command_id
@@ -192,8 +194,18 @@ def _deciding(decider: Decider[Any, Any, Any], types: EventTypes) -> Decide:
             if takes_envelope
             else plain(envelope.command, state)
         ):
-            new.append(NewEvent(names[type(event)], encode(event), event, command_id, context))
-            state = evolve(state, event)
+            name, decode = ways[type(event)]
+            data = encode(event)
+            # What can't be read again must not be written: a text in a field of numbers, NaN. And what is
+            # read again is what the state is made of and what projections see, now as after a restart.
+            try:
+                stored = decode(data)
+            except Exception as error:
+                raise ValueError(
+                    f"{type(event).__name__} can't be read again once it is stored: {described(error)}"
+                ) from error
+            new.append(NewEvent(name, data, stored, command_id, context))
+            state = evolve(state, stored)
         return new, state
 
     return decide
@@ -259,7 +271,7 @@ class Aggregate(Mailbox):
                 if envelope.expected_version is not None or envelope.deadline is not None:
                     self._check(envelope, version)
                 new, next_state = kind.decide(envelope, state)
-            except Exception as error:  # noqa: BLE001 - the user's code: it fails alone, with its cause
+            except (Exception, CancelledError) as error:  # noqa: BLE001 - the user's code: it fails alone
                 outcome = self._refused(envelope, error)
             else:
                 if new:
@@ -282,6 +294,9 @@ class Aggregate(Mailbox):
             # Those that have their answer already are passed over when it comes.
             tail.messages += messages
             tail.outcomes += outcomes
+        elif kind.attempts:
+            # It lost a conflict, and what it decided anew needed no append.
+            kind.attempts.pop(self, None)
         self.state, self.version = state, version
         self.touched = kind.epoch
         # Only now: had this raised, all of them would still be here to be told.
@@ -298,8 +313,9 @@ class Aggregate(Mailbox):
             if envelope.expected_version is not None or envelope.deadline is not None:
                 self._check(envelope, version)
             new, state = kind.decide(envelope, self.state)
-        except Exception as error:  # noqa: BLE001 - as in a turn
-            raise self._refused(envelope, error) from error.__cause__
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - as in a turn
+            refused = self._refused(envelope, error)
+            raise refused from refused.__cause__
         category, id, journal = kind.category, self.id, kind.journal
         if new:
             journal.head, self.stream_key = kind.append_at_once(
@@ -358,9 +374,11 @@ class Aggregate(Mailbox):
                 rejections.append(message)
         self._restart(rejections + again[len(decided.messages) :])
 
-    def crashed(self, error: Exception) -> None:
+    def crashed(self, error: BaseException) -> None:
         """A turn raised, which it must never do: our bug. Whoever waits learns of it; the state is dropped."""
-        bug = InvariantViolation(f"a turn of {self!r} raised {error!r}. Please report this.")
+        bug = InvariantViolation(
+            f"a turn of {self!r} raised {described(error)}. Please report this."
+        )
         bug.__cause__ = error
         self.kind.on_trouble("aggregate.crashed", self, bug)
         tail = self.tail
@@ -379,8 +397,7 @@ class Aggregate(Mailbox):
 
     def abandon(self, error: Exception) -> None:
         """The state can't be read: everybody who waits gets the error, the next command tries anew."""
-        self.kind.active.pop(self.id, None)
-        self.kind.attempts.pop(self, None)
+        self._leave()
         line = self.door.lines.pop(self, ())
         for message in (*self.take(), *line):
             _fail(message, error)
@@ -401,9 +418,15 @@ class Aggregate(Mailbox):
     def _restart(self, messages: list[Message]) -> None:
         self.put_back(messages)
         if self.messages is None:
-            self.kind.active.pop(self.id, None)
+            self._leave()
         else:
             self.kind.activate(self)
+
+    def _leave(self) -> None:
+        kind = self.kind
+        kind.attempts.pop(self, None)
+        if kind.active.get(self.id) is self:  # after a crash there may be another one by now
+            del kind.active[self.id]
 
     def _check(self, envelope: Envelope[Any], version: Version) -> None:
         expected, deadline = envelope.expected_version, envelope.deadline
@@ -412,27 +435,27 @@ class Aggregate(Mailbox):
         if expected is not None and expected != version:
             raise ConcurrencyConflict(self.stream, expected, version)
 
-    def _refused(self, envelope: Envelope[Any], error: Exception) -> Exception:
+    def _refused(self, envelope: Envelope[Any], error: BaseException) -> Exception:
         """What the sender gets: the domain's no as it is, anything else as a failed decision."""
         if isinstance(error, (CommandRejected, ConcurrencyConflict, DeadlineExceeded)):
             self.kind.rejected += 1
             if self.kind.on_rejected is not None:
                 self.kind.on_rejected(self, envelope, error)
             return error
-        failed = self._failed_decision(envelope.command, error)
+        failed = self._failed_decision(envelope, error)
         self.kind.on_trouble("command.failed", self, failed, envelope)
         return failed
 
-    def _failed_decision(self, command: object, error: Exception) -> DecisionFailed:
+    def _failed_decision(self, envelope: Envelope[Any], error: BaseException) -> DecisionFailed:
         if isinstance(error, KeyError) and error.args and isinstance(error.args[0], type):
-            known = ", ".join(sorted(kind.__name__ for kind in self.kind.names))
+            known = ", ".join(sorted(event.__name__ for event in self.kind.ways))
             problem = (
                 f"it decided on an event of type {error.args[0].__name__}, which decider "
                 f"{self.kind.category!r} does not declare (it declares {known})"
             )
         else:
-            problem = f"{type(error).__name__}: {error}"
-        failed = DecisionFailed(self.stream, command, problem)
+            problem = described(error)
+        failed = DecisionFailed(self.stream, envelope.command, problem)
         failed.__cause__ = error
         return failed
 

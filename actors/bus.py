@@ -92,10 +92,12 @@ class Listener(Protocol):
 class Bus:
     """Hands each committed batch to every subscription, and remembers when it was committed."""
 
-    def __init__(self, head: Position) -> None:
+    def __init__(self, head: Position, opened_at: float) -> None:
+        """`head` is where the log stood at `opened_at`, in Unix seconds."""
         self.head = head
         self.subscriptions: list[Listener] = []
-        self._commits: list[tuple[Position, Position, float]] = []
+        # What stands in the log was committed by now; when exactly, the store knows.
+        self._commits = [(head, Position(head + 1), opened_at)]
         """last position, first position, time; ascending."""
 
     def subscribe(self, name: str, capacity_events: int, wake: Callable[[], None]) -> Subscription:
@@ -113,11 +115,10 @@ class Bus:
             subscription.offer(batch)
 
     def observe(self, head: Position) -> None:
-        """The store's head was read and may hold other processes' commits."""
-        if head > self.head:
-            self.head = head
-            for subscription in self.subscriptions:
-                subscription.observe(head)
+        """Everything up to here is committed: by another process, or by us and a batch went lost on its way."""
+        self.head = max(self.head, head)
+        for subscription in self.subscriptions:
+            subscription.observe(head)
 
     def recorded_at(self, position: Position) -> float | None:
         """When the event at `position` was committed, if that was not too many commits ago."""
@@ -126,3 +127,8 @@ class Bus:
         if index == len(commits) or commits[index][1] > position:
             return None
         return commits[index][2]
+
+    def recorded_by(self, position: Position) -> float | None:
+        """A time by which the event at `position` was committed: the next one that is known."""
+        index = bisect_left(self._commits, (position,))
+        return None if index == len(self._commits) else self._commits[index][2]

@@ -21,8 +21,8 @@ class Actor(Protocol):
         """Do what waits. Must not raise; what it can't answer it has to fail itself."""
         ...
 
-    def crashed(self, error: Exception) -> None:
-        """A turn raised after all: answer everybody it would have answered."""
+    def crashed(self, error: BaseException) -> None:
+        """A turn raised after all: answer everybody it would have answered. Must not raise."""
         ...
 
 
@@ -81,11 +81,16 @@ class Dispatcher:
             else:
                 ready, self._ready = ready[: self._slice], ready[self._slice :]
             self.turns += len(ready)
-            for actor in ready:
+            turns = iter(ready)
+            for actor in turns:
                 try:
                     actor.turn()
-                except Exception as error:  # noqa: BLE001 - one actor's fault must not stop the others
+                except BaseException as error:  # one actor's fault must not stop the others
                     actor.crashed(error)
+                    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                        self._ready[:0] = turns  # the loop may go on, to let everybody clean up
+                        self.schedule()
+                        raise
         for flush in self.after_slice:
             flush()
         if self._ready and not self.held:

@@ -13,7 +13,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
-from ..domain.errors import AftertideError, InvariantViolation
+from ..domain.errors import AftertideError, InvariantViolation, described
 from ..domain.limits import Limits
 from ..domain.messages import (
     Append,
@@ -39,6 +39,8 @@ class Publisher(Protocol):
         ...
 
     def publish(self, batch: CommittedBatch) -> None: ...
+
+    def observe(self, head: Position) -> None: ...
 
 
 class Journal:
@@ -76,6 +78,12 @@ class Journal:
     def idle(self) -> bool:
         return not self._waiting and self._flying is None
 
+    def observe(self, head: Position) -> None:
+        """Somebody else's commits were seen in the store."""
+        if head > self.head:
+            self.head = head
+            self._bus.observe(head)
+
     def submit(self, decided: Decided) -> None:
         """Take an aggregate's events; it may add to them until the transaction begins."""
         self._waiting.append(decided)
@@ -90,6 +98,7 @@ class Journal:
         """Forget an append that is not under way: the state it was decided on is taken back."""
         self._waiting.remove(decided)
         self._waiting_events -= len(decided.events)
+        self._release()
 
     def committed_at_once(
         self,
@@ -166,7 +175,8 @@ class Journal:
         self._settle(batch, commit)
 
     def _settle(self, batch: list[Decided], commit: Commit) -> None:
-        self.head = commit.head
+        self.observe(commit.head_before)  # where another process's commits stand in between
+        self.head = max(self.head, commit.head)
         conflicts, stream_keys = commit.conflicts, commit.stream_keys
         position = commit.head_before + 1
         won = (
@@ -188,7 +198,9 @@ class Journal:
     def _finish_failed(self, batch: list[Decided], error: BaseException) -> None:
         self._flying = None
         if not isinstance(error, AftertideError):
-            bug = InvariantViolation(f"the event store failed with {error!r}. Please report this.")
+            bug = InvariantViolation(
+                f"the event store failed: {described(error)}. Please report this."
+            )
             bug.__cause__ = error
             error = bug
         self._on_trouble("journal.append_failed", error)
@@ -199,14 +211,17 @@ class Journal:
             self._dispatcher.schedule()
 
     def _after(self) -> None:
-        if self._dispatcher.held and self._waiting_events < self._limits.journal_events:
-            self._dispatcher.release()
+        self._release()
         if self._dispatcher.draining:
             self._dispatcher.schedule()
 
+    def _release(self) -> None:
+        if self._dispatcher.held and self._waiting_events < self._limits.journal_events:
+            self._dispatcher.release()
+
 
 def _recorded(won: Sequence[Append], commit: Commit) -> CommittedBatch:
-    """The events of a transaction as the bus carries them: the very objects that were decided on."""
+    """The events of a transaction as the bus carries them: no decoding, they are as they will be read."""
     recorded_at = commit.recorded_at
     position = commit.head_before
     events: list[RecordedEvent[Any]] = []

@@ -65,7 +65,9 @@ class Passivation:
             del aggregates[-SLICE:]
             if not aggregates:
                 self._sweeping.pop()
-            self._passivate(kind, (a for a in part if a.touched < kind.epoch - 1 and a.idle))
+            # An epoch is half of `idle_seconds`, and a command may have come at its very end: only after
+            # two more that are whole was it idle for as long as it is promised.
+            self._passivate(kind, (a for a in part if a.touched < kind.epoch - 2 and a.idle))
             if self._sweeping:
                 self._again(0.0, self._sweep)
                 return

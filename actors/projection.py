@@ -16,20 +16,23 @@ from random import Random
 from typing import Any, Literal, NamedTuple
 
 from ..domain.codec import EventTypes
-from ..domain.errors import ProjectionStopped
+from ..domain.errors import ProjectionStopped, RuntimeClosed, StreamUnreadable, described
 from ..domain.lag import Lag
 from ..domain.limits import Limits
 from ..domain.messages import CommittedBatch, Position, RecordedEvent
 from ..domain.ports import Clock, EventStore, ReadStore, StoredPage
 from ..domain.view import View
 from .bus import Subscription
-from .log import Logger
+from .log import Log
 from .waiters import Waiters
 
 State = Literal["running", "paused", "restarting", "stopped", "closed"]
 
 BUSY_PAGE_EVENTS = 200
 """Events per page while commands are being decided: a page is a stall of the event loop."""
+
+
+CLOSING = "the runtime is closing"
 
 
 class Pending(NamedTuple):
@@ -39,6 +42,7 @@ class Pending(NamedTuple):
     events: Sequence[RecordedEvent[Any]]
     last: Position
     recorded_at: float
+    """When the first of them was committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class ProjectionStatistics:
     position: Position
     behind_events: int
     behind_seconds: float
+    """At least so much: for what was committed long ago, or by others, see the freshness of an answer."""
     lag: str
     applied_events: int
     transactions: int
@@ -78,7 +83,7 @@ class Projection:
         limits: Limits,
         random: Random,
         activity: Callable[[], int],
-        log: Logger,
+        log: Log,
     ) -> None:
         self.view = view
         self.replica = replica
@@ -132,8 +137,8 @@ class Projection:
         self._sample = None if lag.is_none else lag.sampler(self._random)
 
     def pause(self) -> None:
-        """Apply nothing until `resume`. What is committed meanwhile waits."""
-        if self.state == "running":
+        """Apply nothing until `resume`. What is committed meanwhile waits. A stopped one stays stopped."""
+        if self.state in ("running", "restarting"):
             self.state = "paused"
             self._poke()
 
@@ -150,10 +155,18 @@ class Projection:
             self._poke()
 
     def close(self) -> None:
-        """End after the transaction that is under way."""
+        """End after the transaction that is under way. Whoever waits gets RuntimeClosed."""
         self.state = "closed"
-        self.waiters.fail(ProjectionStopped(self.name, self.position, "the runtime is closing"))
+        self.waiters.fail(RuntimeClosed(CLOSING))
         self._poke()
+
+    def wait_for(self, position: Position) -> "Future[Projection]":
+        """Done when it has applied the position. Raises ProjectionStopped or RuntimeClosed."""
+        if self.state == "closed":
+            raise RuntimeClosed(CLOSING)
+        if self.stopped_by is not None:
+            raise self.stopped_by.again()
+        return self.waiters.wait_for(position)
 
     # ---- life
 
@@ -170,9 +183,9 @@ class Projection:
 
     async def parked(self, error: Exception) -> None:
         """Stopped for good: waiters learn the cause now. Returns when it is told to restart or to close."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = described(error)
         if (notes := getattr(error, "__notes__", None)) is not None:
-            reason = f"{notes[0]}: {reason}"
+            reason = f"{notes[-1]}: {reason}"
         stopped = ProjectionStopped(self.name, self.position, reason)
         stopped.__cause__ = error
         self.state = "stopped"
@@ -265,11 +278,22 @@ class Projection:
                 for _, rows in groupby(page.rows, key=lambda row: row[4])
             ]
         for part in pages:
-            recorded_at = part.rows[-1][4] / 1_000_000
-            events = self._types.decode(part, self._wanted_names)
-            last = part.rows[-1][0]
-            self._pending.append(Pending(self._due_time(recorded_at), events, last, recorded_at))
-            self._known = last
+            try:
+                self._add_page(part)
+            except StreamUnreadable as error:
+                rows = [row for row in part.rows if row[0] < (error.position or 0)]
+                if rows:
+                    self._add_page(StoredPage(rows, part.streams, part.types, part.head))
+                if not self._pending:
+                    raise
+                return  # what comes before it holds; the next page begins with it
+
+    def _add_page(self, page: StoredPage) -> None:
+        events = self._types.decode(page, self._wanted_names)
+        first, last = page.rows[0], page.rows[-1]
+        due = self._due_time(last[4] / 1_000_000)
+        self._pending.append(Pending(due, events, last[0], first[4] / 1_000_000))
+        self._known = last[0]
 
     def _due_time(self, recorded_at: float) -> float:
         """When a batch may be applied: its commit plus a drawn lag, and never before the one before it."""
@@ -296,11 +320,34 @@ class Projection:
         return events, last
 
     async def _apply(self, events: list[RecordedEvent[Any]], last: Position) -> None:
+        """Raises at an event that can't be applied; those before it are."""
+        try:
+            poison = await self._apply_together(events, last)
+        except (TypeError, ValueError):
+            # A key or a row that the store can't hold, and nothing was written. Whose is it?
+            for event in events:
+                try:
+                    poison = await self._apply_together([event], event.position)
+                except (TypeError, ValueError) as error:
+                    poison = event, error
+                if poison is not None:
+                    break
+            else:
+                raise
+        if poison is not None:
+            event, raised = poison
+            note = f"applying {type(event.event).__name__} at position {event.position}"
+            if note not in getattr(raised, "__notes__", ()):
+                raised.add_note(note)
+            raise raised
+
+    async def _apply_together(
+        self, events: list[RecordedEvent[Any]], last: Position
+    ) -> tuple[RecordedEvent[Any], Exception] | None:
+        """In one transaction, up to the event at which `apply` raised, if it did: that one and its error."""
         changes, poison = await self._fold(events)
         if poison is not None:
-            event, error = poison
-            last = Position(event.position - 1)
-            error.add_note(f"applying {type(event.event).__name__} at position {event.position}")
+            last = Position(poison[0].position - 1)
         if last > self.position:
             await self.rows.put(changes, last)
             self._transactions += 1
@@ -310,8 +357,7 @@ class Projection:
             self.waiters.reached(last, self)
             for callback in self.on_advance:
                 callback(self)
-        if poison is not None:
-            raise poison[1]
+        return poison
 
     async def _fold(
         self, events: list[RecordedEvent[Any]]

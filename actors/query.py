@@ -6,19 +6,19 @@ Inside the brackets: a replica that can answer now is preferred, waiting is the 
 woken by the commit he waits for. Every answer says which position it reflects and how far that is behind.
 """
 
-from asyncio import Future
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from asyncio import FIRST_EXCEPTION, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..domain.consistency import AtLeast, Consistency, Eventual, Freshness, OnTimeout, Strong
-from ..domain.errors import NotFreshEnough, ProjectionStopped
+from ..domain.errors import NotFreshEnough, ProjectionStopped, RuntimeClosed, StoreUnavailable
 from ..domain.messages import Position
-from ..domain.ports import Clock
+from ..domain.ports import Clock, EventStore
 from ..domain.select import Select
 from ..domain.view import View
 from .bus import Bus
-from .projection import Projection
+from .projection import CLOSING, Projection
 from .waiters import Waiters
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class ReplicaSet:
         self.view = view
         self.replicas = tuple(replicas)
         self._turn = 0
+        self._closed = False
         self._waiters: Waiters[Projection] = Waiters()
         for replica in replicas:
             replica.on_advance.append(self._advanced)
@@ -59,13 +60,15 @@ class ReplicaSet:
 
     def wait_for(self, position: Position) -> "Future[Projection]":
         """The first replica to reach the position. Raises ProjectionStopped when none will."""
+        if self._closed:
+            raise RuntimeClosed(CLOSING)
         self._check_alive()
         return self._waiters.wait_for(position)
 
     def _check_alive(self) -> None:
         stopped = [replica.stopped_by for replica in self.replicas]
         if all(stopped) and stopped[0] is not None:
-            raise stopped[0]
+            raise stopped[0].again()
 
     def _advanced(self, replica: Projection) -> None:
         self._waiters.reached(replica.position, replica)
@@ -76,8 +79,12 @@ class ReplicaSet:
         except ProjectionStopped as stopped:
             self._waiters.fail(stopped)
 
-    def close(self, error: Exception) -> None:
-        self._waiters.fail(error)
+    def close(self) -> None:
+        """End all replicas. Whoever waits gets RuntimeClosed."""
+        self._closed = True
+        for replica in self.replicas:
+            replica.close()
+        self._waiters.fail(RuntimeClosed(CLOSING))
 
 
 class Queries:
@@ -88,14 +95,15 @@ class Queries:
         sets: Sequence[ReplicaSet],
         bus: Bus,
         head: Callable[[], Position],
-        stored_head: Callable[[], Awaitable[Position]],
+        events: EventStore,
         clock: Clock,
     ) -> None:
         self._sets = {replica_set.view: replica_set for replica_set in sets}
         self._bus = bus
         self._head = head
-        self._stored_head = stored_head
+        self._events = events
         self._clock = clock
+        self._closed = False
 
     def replicas(self, view: View[Any, Any, Any]) -> ReplicaSet:
         """Raises ValueError for a view that this runtime does not keep."""
@@ -122,14 +130,16 @@ class Queries:
         reached and a stale answer is not wanted."""
         replicas = self.replicas(view)
         select.check(view)
-        wanted = await self._wanted(consistency)
         asked = None if replica is None else replicas.find(replica)
+        wanted = await self._wanted(consistency)
         chosen = (
             replicas.ready(wanted) if asked is None else asked if asked.position >= wanted else None
         )
         if chosen is None:
+            # Whoever is waited for must know that there is something to apply.
+            self._bus.observe(min(wanted, self._head()))
             try:
-                waiting = replicas.wait_for(wanted) if asked is None else _wait_for(asked, wanted)
+                waiting = (asked or replicas).wait_for(wanted)
                 best = asked or replicas.freshest()
                 chosen = await self._wait(
                     view, waiting, wanted, lambda: best.position, timeout_seconds
@@ -138,57 +148,100 @@ class Queries:
                 if on_timeout != "stale":
                     raise
                 chosen = asked or replicas.freshest()
-        position, rows = await chosen.rows.select(select)
-        return rows, self.freshness(chosen, position, stale=position < wanted)
+        try:
+            position, rows = await chosen.rows.select(select)
+            behind, now = self._head() - position, self._clock.time()
+            recorded_at = await self._recorded_at(Position(position + 1)) if behind > 0 else now
+        except StoreUnavailable as error:
+            if self._closed:
+                raise RuntimeClosed(CLOSING) from error
+            raise
+        return rows, _freshness(
+            chosen, position, behind, now - recorded_at, stale=position < wanted
+        )
 
     async def settle(self, timeout_seconds: float | None) -> Position:
         """Until every replica has applied the head; that head. Raises NotFreshEnough, ProjectionStopped."""
         head = await self._wanted(Strong())
-        for replica_set in self._sets.values():
-            for projection in replica_set.replicas:
-                if projection.position < head:
-                    await self._wait(
-                        replica_set.view,
-                        _wait_for(projection, head),
-                        head,
-                        partial(getattr, projection, "position"),
-                        timeout_seconds,
+        waiting: dict[Future[Projection], Projection] = {}
+
+        def give_up() -> None:
+            for future, projection in waiting.items():
+                if not future.done():
+                    future.set_exception(
+                        NotFreshEnough(
+                            projection.view.name, head, projection.position, timeout_seconds or 0.0
+                        )
                     )
+
+        with self._timer(timeout_seconds, give_up):
+            try:
+                for replica_set in self._sets.values():
+                    for projection in replica_set.replicas:
+                        if projection.position < head:
+                            waiting[projection.wait_for(head)] = projection
+                if waiting:
+                    # Of all at once: one that stopped is not hidden behind one that is slow.
+                    await wait(waiting, return_when=FIRST_EXCEPTION)
+                for future in waiting:
+                    if future.done():
+                        future.result()
+            finally:
+                for future in waiting:
+                    _leave(future)
         return head
 
-    def freshness(
-        self, projection: Projection, position: Position, *, stale: bool = False
-    ) -> Freshness:
-        """What can be said of rows of this replica at this position, now."""
-        behind = max(self._head() - position, 0)
-        return Freshness(
-            position,
-            behind,
-            self._age(projection, position) if behind else 0.0,
-            projection.name,
-            stale,
-        )
+    def close(self) -> None:
+        """End all projections. Whoever waits, and whoever is about to, gets RuntimeClosed."""
+        self._closed = True
+        for replica_set in self._sets.values():
+            replica_set.close()
 
-    def _age(self, projection: Projection, position: Position) -> float:
-        recorded_at = self._bus.recorded_at(Position(position + 1))
+    def freshness(self, projection: Projection) -> Freshness:
+        """What can be said of this replica now, without asking the disk: it is at least that much behind."""
+        position = projection.position
+        known = [
+            self._bus.recorded_by(Position(position + 1)),
+            projection.oldest_pending(),
+        ]
+        now = self._clock.time()
+        by = min((time for time in known if time is not None), default=now)
+        return _freshness(projection, position, self._head() - position, now - by)
+
+    async def _recorded_at(self, position: Position) -> float:
+        """When the event at a position was committed, which it was."""
+        recorded_at = self._bus.recorded_at(position)
         if recorded_at is None:
-            recorded_at = projection.oldest_pending()
-        return 0.0 if recorded_at is None else max(0.0, self._clock.time() - recorded_at)
+            # Too many commits ago, or another process's: the log itself has the time.
+            page = await self._events.read(Position(position - 1), 1)
+            recorded_at = page.rows[0][4] / 1_000_000
+        return recorded_at
 
     async def _wanted(self, consistency: Consistency) -> Position:
         match consistency:
             case Eventual():
                 return Position(0)
+            case AtLeast(position) if position <= self._head():
+                return position
             case AtLeast(position):
+                await self._observe()
                 return position
             case Strong():
-                # From the store itself: another process may have committed what nobody told us.
-                head = await self._stored_head()
-                self._bus.observe(head)
-                return head
+                return await self._observe()
         raise TypeError(
             f"{consistency!r} is no consistency: use Eventual(), AtLeast(position) or Strong()."
         )
+
+    async def _observe(self) -> Position:
+        """The head in the store itself: another process may have committed what nobody told us."""
+        try:
+            head = await self._events.head()
+        except StoreUnavailable as error:
+            if self._closed:
+                raise RuntimeClosed(CLOSING) from error
+            raise
+        self._bus.observe(head)
+        return head
 
     async def _wait(
         self,
@@ -206,18 +259,36 @@ class Queries:
                     NotFreshEnough(view.name, wanted, reached(), timeout_seconds or 0.0)
                 )
 
-        timer = (
-            None if timeout_seconds is None else self._clock.call_later(timeout_seconds, give_up)
-        )
+        with self._timer(timeout_seconds, give_up):
+            try:
+                return await waiting
+            finally:
+                _leave(waiting)
+
+    @contextmanager
+    def _timer(self, seconds: float | None, callback: Callable[[], None]) -> Iterator[None]:
+        timer = None if seconds is None else self._clock.call_later(seconds, callback)
         try:
-            return await waiting
+            yield
         finally:
-            waiting.cancel()  # whoever was cancelled while waiting leaves no waiter behind
             if timer is not None:
                 timer.cancel()
 
 
-def _wait_for(projection: Projection, position: Position) -> "Future[Projection]":
-    if projection.stopped_by is not None:
-        raise projection.stopped_by
-    return projection.waiters.wait_for(position)
+def _freshness(
+    projection: Projection,
+    position: Position,
+    behind_events: int,
+    age_seconds: float,
+    *,
+    stale: bool = False,
+) -> Freshness:
+    if behind_events <= 0:
+        return Freshness(position, 0, 0.0, projection.name, stale)
+    return Freshness(position, behind_events, max(0.0, age_seconds), projection.name, stale)
+
+
+def _leave(waiting: "Future[Any]") -> None:
+    """Whoever stops waiting leaves no waiter behind, and no error that nobody looked at."""
+    if not waiting.cancel() and not waiting.cancelled():
+        waiting.exception()

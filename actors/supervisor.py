@@ -2,9 +2,10 @@
 
 from collections import deque
 
+from ..domain.errors import described
 from ..domain.limits import Limits
 from ..domain.ports import Clock
-from .log import Logger
+from .log import Log
 from .projection import Projection
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -19,7 +20,7 @@ class Supervisor:
     once with the cause, and everything else goes on.
     """
 
-    def __init__(self, clock: Clock, limits: Limits, log: Logger) -> None:
+    def __init__(self, clock: Clock, limits: Limits, log: Log) -> None:
         self._clock = clock
         self._limits = limits
         self._log = log
@@ -38,7 +39,7 @@ class Supervisor:
                     failures.popleft()
                 if len(failures) > self._limits.restarts:
                     log.error(  # noqa: TRY400 - the cause is said; the trace is the operator's to ask for
-                        "projection.stopped", position=projection.position, cause=repr(error)
+                        "projection.stopped", position=projection.position, cause=described(error)
                     )
                     await projection.parked(error)
                     failures.clear()
@@ -46,13 +47,13 @@ class Supervisor:
                     await self._pause(projection, len(failures), error, log)
 
     async def _pause(
-        self, projection: Projection, failure: int, error: Exception, log: Logger
+        self, projection: Projection, failure: int, error: Exception, log: Log
     ) -> None:
         seconds = min(FIRST_PAUSE_SECONDS * 2 ** (failure - 1), LONGEST_PAUSE_SECONDS)
         log.warning(
             "projection.restarting",
             position=projection.position,
-            cause=repr(error),
+            cause=described(error),
             pause_seconds=seconds,
         )
         if projection.state == "closed":

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from .decider import Decider
-from .errors import UnknownEventType
-from .messages import Position, RecordedEvent
+from .errors import StreamUnreadable, UnknownEventType
+from .messages import Position, RecordedEvent, Version, stream_name
 from .ports import StoredPage
 
 Decode = Callable[[bytes | str], Any]
@@ -82,6 +82,13 @@ class EventTypes:
     def __contains__(self, event_type: type) -> bool:
         return event_type in self.names
 
+    def ways(self, decider: Decider[Any, Any, Any]) -> Mapping[type, tuple[str, Decode]]:
+        """For each event type of the decider the name it is stored under, and the way back from bytes."""
+        return {
+            event_type: (self.names[event_type], self._decoders[self.names[event_type]])
+            for event_type in decider.events.values()
+        }
+
     @property
     def known(self) -> Mapping[str, type]:
         return self._types
@@ -98,8 +105,8 @@ class EventTypes:
     ) -> list[RecordedEvent[Any]]:
         """The page's events, in order; with `only`, those of the named types and nothing of the others.
 
-        Raises UnknownEventType for a type that is wanted and not registered; msgspec.ValidationError for
-        a payload that is not what its type says.
+        Raises UnknownEventType for a type that is wanted and not registered; StreamUnreadable for a payload
+        that is not what its type says.
         """
         # The hot path of every replay: one loop, locals only, one table look-up per row for both questions
         # (is it wanted, how is it decoded).
@@ -110,27 +117,35 @@ class EventTypes:
         }
         recorded: list[RecordedEvent[Any]] = []
         add = recorded.append
-        for position, stream_key, version, type_key, at, command_id, context, data in page.rows:
-            decode = decoders[type_key]
-            category, id = streams[stream_key]
-            if decode is None:
-                if only is None or types[type_key] in only:
-                    raise UnknownEventType(
-                        types[type_key], f"{category}-{id}", position, self._types
+        position, category, id, version = Position(0), "", "", Version(0)
+        try:
+            for position, stream_key, version, type_key, at, command_id, context, data in page.rows:
+                decode = decoders[type_key]
+                category, id = streams[stream_key]
+                if decode is None:
+                    if only is None or types[type_key] in only:
+                        raise UnknownEventType(
+                            types[type_key], f"{category}-{id}", position, self._types
+                        )
+                    continue
+                add(
+                    RecordedEvent(
+                        position,
+                        category,
+                        id,
+                        version,
+                        decode(data),
+                        at / 1_000_000,
+                        command_id,
+                        context,
                     )
-                continue
-            add(
-                RecordedEvent(
-                    position,
-                    category,
-                    id,
-                    version,
-                    decode(data),
-                    at / 1_000_000,
-                    command_id,
-                    context,
                 )
-            )
+        except UnknownEventType:
+            raise
+        except Exception as error:  # whatever a codec raises
+            raise StreamUnreadable(
+                stream_name(category, id), version - 1, error, position
+            ) from error
         return recorded
 
     def fold(
@@ -138,12 +153,13 @@ class EventTypes:
         decider: Decider[Any, Any, Any],
         state: object,
         rows: Sequence[tuple[str, bytes | str, int]],
+        stream: str,
     ) -> object:
-        """The state after these (type name, data, position) rows of one of the decider's streams."""
+        """The state after these (type name, data, position) rows of `stream`, one of the decider's."""
         evolve, decoders = decider.evolve, self._decoders
         for type_name, data, position in rows:
             decode = decoders.get(type_name)
             if decode is None:
-                raise UnknownEventType(type_name, decider.category, Position(position), self._types)
+                raise UnknownEventType(type_name, stream, Position(position), self._types)
             state = evolve(state, decode(data))
         return state

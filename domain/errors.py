@@ -26,10 +26,34 @@ Each text holds the actual value, the allowed one and the next step.
 """
 
 from collections.abc import Iterable
+from typing import Any
+
+
+def described(error: BaseException) -> str:
+    """The class of an error and what it says. Never raises: somebody else's error may, when it is asked."""
+    kind = type(error).__name__
+    try:
+        said = str(error)
+    except Exception as broken:  # noqa: BLE001 - the text of the user's error; what it stands for is passed on
+        return f"{kind} (its own text failed with {type(broken).__name__})"
+    return f"{kind}: {said}" if said else kind
 
 
 class AftertideError(Exception):
     """The root: catch it to catch all that Aftertide raises on purpose, except the caller's mistakes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its text and its fields, not through __init__, so that it passes between processes.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[AftertideError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> AftertideError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class CommandRejected(AftertideError):
@@ -109,9 +133,15 @@ class ProjectionStopped(Condition):
         self.position = position
         self.reason = reason
         super().__init__(
-            f"projection {projection!r} stopped at position {position}: {reason}. "
-            "Mend the cause, then restart it with runtime.restart(...) or open the runtime again."
+            f"projection {projection!r} stopped at position {position}: {reason}. Mend the cause, then "
+            "restart it with runtime.projection(view, replica).restart() or open the runtime again."
         )
+
+    def again(self) -> "ProjectionStopped":
+        """The same for one more caller. An error that is raised twice keeps the trace of both."""
+        other = ProjectionStopped(self.projection, self.position, self.reason)
+        other.__cause__ = self.__cause__
+        return other
 
 
 class RuntimeClosed(Condition):
@@ -167,13 +197,16 @@ class DecisionFailed(AftertideError):
 class StreamUnreadable(AftertideError):
     """An event of the stream can't be decoded, or `evolve` raised on it. `__cause__` is what was raised."""
 
-    def __init__(self, stream: str, after_version: int, error: BaseException) -> None:
+    def __init__(
+        self, stream: str, after_version: int, error: BaseException, position: int | None = None
+    ) -> None:
         self.stream = stream
         self.after_version = after_version
+        self.position = position
+        """Of the event, where it is known."""
         super().__init__(
-            f"the state of {stream!r} can't be built from its events after version {after_version}: "
-            f"{type(error).__name__}: {error}. Mend the event type or evolve; evolve must accept every event "
-            "that was ever stored."
+            f"{stream!r} can't be read after version {after_version}: {described(error)}. Mend "
+            "the event type or evolve; evolve must accept every event that was ever stored."
         )
 
 

@@ -39,6 +39,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What the host wants kept: a user, a tenant, a trace. JSON-like."""
 
     def encoded(self) -> str:
+        """JSON whatever the payloads are: a recorded event reads its context without knowing a codec."""
         return msgspec.json.encode(self).decode()
 
 
