@@ -262,7 +262,8 @@ def _journal_mode(sqlite: sqlite3.Connection) -> str:
             tries += 1
             if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or tries == _WAL_TRIES:
                 raise
-            # Changing the mode does not wait for locks. This does, up to the busy timeout.
+            # Two that open a new file at once stand in each other's way, and SQLite says so without
+            # waiting. This waits, up to the busy timeout.
             sqlite.execute("BEGIN EXCLUSIVE")
             sqlite.execute("ROLLBACK")
         else:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar, cast
 
 import aiosqlite
 import anyio
@@ -21,6 +22,7 @@ from aftertide.domain.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from aftertide.stores import sqlite_thread
 from aftertide.stores.sqlite_header import WRITE_DATABASE, Header
 from aftertide.stores.sqlite_thread import SqliteThread
 
@@ -54,6 +56,17 @@ async def ended(thread: SqliteThread) -> None:
     """Its thread is over. What is closed has nothing left to do but return."""
     thread._connection._thread.join(10)
     assert not thread._connection._thread.is_alive()
+
+
+def held_open(folder: Path) -> list[str]:
+    """Files in the folder that this process has open, where the system tells."""
+    descriptors = Path("/proc/self/fd")
+    links = (
+        [os.readlink(link) for link in descriptors.iterdir() if link.is_symlink()]
+        if descriptors.exists()
+        else []
+    )
+    return [link for link in links if link.startswith(str(folder))]
 
 
 def add(value: int) -> Callable[[sqlite3.Connection], None]:
@@ -305,8 +318,10 @@ async def test_a_failed_opening_names_the_cause_and_leaves_no_thread(
         "no database": (tmp_path / "text", False, NotADatabase, "not an SQLite database"),
     }[case]
     before = set(threading.enumerate())
-    with pytest.raises(error, match=text):
+    with pytest.raises(error, match=text) as caught:
         await SqliteThread.open(name, header=HEADER, read_only=read_only)
+    assert held_open(tmp_path) == []
+    del caught  # whose frames would have kept a connection that was not closed
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
@@ -371,6 +386,26 @@ async def test_a_lock_that_stays_fails_the_opening_and_nothing_hangs(path: Path)
             await SqliteThread.open(path, busy_timeout_ms=0)
 
 
+def test_two_openings_in_each_others_way_wait_and_try_again() -> None:
+    class InTheWay:
+        """A connection that finds another one changing the mode, once."""
+
+        said: ClassVar[list[str]] = []
+
+        def execute(self, statement: str) -> sqlite3.Cursor:
+            self.said.append(statement)
+            if len(self.said) == 1:
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            return memory.execute("SELECT 'wal'")
+
+    with closing(sqlite3.connect(":memory:")) as memory:
+        mode = sqlite_thread._journal_mode(cast("sqlite3.Connection", InTheWay()))
+    asked = "PRAGMA journal_mode = WAL"
+    assert (mode, InTheWay.said) == ("wal", [asked, "BEGIN EXCLUSIVE", "ROLLBACK", asked])
+
+
 # ---- closing
 
 
@@ -403,6 +438,8 @@ async def test_a_cancelled_close_closes_all_the_same(path: Path, how: str) -> No
             scope.cancel()
             may_go_on.set()
             await thread.aclose()
+            closed = True
+        assert closed
     await ended(thread)
     assert stored(path) == [1]
 
