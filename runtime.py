@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -279,7 +279,9 @@ class Runtime:
             receipt = aggregate.at_once(envelope)
             await _OTHERS
             return receipt
-        return await self._send(aggregate, envelope)
+        reply = self._create_future()
+        aggregate.send((envelope, reply))
+        return await reply
 
     async def execute_many(
         self, decider: Decider[C, S, E], commands: Iterable[tuple[str, C]]
@@ -322,17 +324,12 @@ class Runtime:
             self._refuse(kind.decider, command)
         envelope = Envelope(command, next(self._ids), self._now())
         self._commands += 1
+        reply = self._create_future()
         try:
             self._check_open()
-            return self._send(kind.find(id), envelope)
+            kind.find(id).send((envelope, reply))
         except AftertideError as error:  # MailboxFull, RuntimeClosed: one command's outcome
-            reply: asyncio.Future[Receipt] = self._create_future()
             reply.set_exception(error)
-            return reply
-
-    def _send(self, aggregate: Aggregate, envelope: Envelope[Any]) -> "asyncio.Future[Receipt]":
-        reply: asyncio.Future[Receipt] = self._create_future()
-        aggregate.send((envelope, reply))
         return reply
 
     def _refuse(self, decider: Decider[Any, Any, Any], command: object = None) -> NoReturn:
@@ -568,7 +565,9 @@ class Runtime:
     async def _open(self) -> None:
         options, limits, loop = self._options, self._limits, asyncio.get_running_loop()
         # loop.create_future() is a Python function around this, at twice the price.
-        self._create_future = partial(asyncio.Future, loop=loop)
+        self._create_future: Callable[[], asyncio.Future[Receipt]] = partial(
+            asyncio.Future, loop=loop
+        )
         self._now = self.clock.time
         self._events = await self._open_events()
         self._exit.push_async_callback(self._events.aclose)
@@ -678,7 +677,7 @@ class Runtime:
 
     def _drain(self) -> "asyncio.Future[None]":
         """Done when everything that was accepted has its answer."""
-        drained: asyncio.Future[None] = self._create_future()
+        drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def check() -> None:
             # Whoever is not answered waits in one of these three, or in a line that moves up into them.

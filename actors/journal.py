@@ -60,6 +60,7 @@ class Journal:
         self.head = head
         self._dispatcher = dispatcher
         self._limits = limits
+        self._limit = limits.journal_events
         self._now = now
         self._bus = bus
         self.heard = bus.subscriptions
@@ -87,11 +88,14 @@ class Journal:
     def submit(self, decided: Decided) -> None:
         """Take an aggregate's events; it may add to them until the transaction begins."""
         self._waiting.append(decided)
-        self.added(len(decided.events))
+        self._waiting_events += len(decided.events)
+        if self._waiting_events >= self._limit:
+            self._dispatcher.held = True
 
     def added(self, events: int) -> None:
+        """So many more were added to what waits."""
         self._waiting_events += events
-        if self._waiting_events >= self._limits.journal_events:
+        if self._waiting_events >= self._limit:
             self._dispatcher.held = True
 
     def withdraw(self, decided: Decided) -> None:

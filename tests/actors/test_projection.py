@@ -354,8 +354,8 @@ async def test_of_an_event_that_fails_at_one_key_no_row_is_changed(note: str) ->
 LAGS: list[tuple[Lag, Callable[[float], bool]]] = [
     (Lag.constant(2), lambda lag: lag == 2),
     (Lag.uniform(1, 3), lambda lag: 1 <= lag <= 3),
-    (Lag.exponential(0.5), lambda lag: 0 <= lag),
-    (Lag.lognormal(median=0.5, sigma=0.5), lambda lag: 0 < lag),
+    (Lag.exponential(0.5), lambda lag: lag >= 0),
+    (Lag.lognormal(median=0.5, sigma=0.5), lambda lag: lag > 0),
     (Lag.trace([0.5]), lambda lag: lag == 0.5),
 ]
 

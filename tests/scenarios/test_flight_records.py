@@ -177,7 +177,9 @@ def test_no_text_in_a_field_breaks_the_reading(
     path = tmp_path_factory.mktemp("any") / "flights.csv"
     fields = list(FIELDS)
     lines = [row(**{fields[i % len(fields)]: text}) for i, text in enumerate(texts)]
-    path.write_text("\n".join([HEADER, *lines, row(flight="9")]), "utf-8", newline="\n")
+    # A lone surrogate makes bytes that are no UTF-8: a file may hold those, too.
+    text = "\n".join([HEADER, *lines, row(flight="9")])
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     surveyed = survey(path)
     malformed: list[MalformedRow] = []
     flights = list(records(path, surveyed, malformed.append))
