@@ -35,6 +35,7 @@ class Limits:
     restarts: int = 5
     """Restarts of a projection within `restart_window_seconds`; then it stops with its cause."""
     restart_window_seconds: float = 60.0
+    """The time in which `restarts` are counted."""
     query_timeout_seconds: float = 10.0
     """How long a query waits for its consistency unless it says otherwise."""
 
