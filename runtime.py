@@ -150,9 +150,10 @@ class Runtime:
         `database` is the path of the write database, made if it is not there, or ":memory:". Read stores
         are files in the folder `read_stores`; without it, in `bank.views` beside `bank.db`, or in memory
         for a database in memory. `read_stores=":memory:"` keeps them in memory in any case: they are
-        then built from the log at each opening. `durability` "full" survives power loss, "normal" the loss of the
-        process, "off" neither. `seed` makes lags repeatable. `logger` is a structlog logger; without one,
-        Aftertide logs to the standard logger "aftertide", which is silent unless the host listens.
+        then built from the log at each opening. `durability` is for a power loss, since all three survive the
+        loss of the process: "full" loses nothing, "normal" may lose the last transactions, "off" the file. `seed`
+        makes lags repeatable. `logger` is a structlog logger; without one, Aftertide logs to the standard logger
+        "aftertide", which is silent unless the host listens.
 
         Opening raises ValueError or TypeError for arguments that do not fit together, a kind of
         StoreUnavailable for files that can't be used.
