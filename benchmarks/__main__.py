@@ -10,7 +10,7 @@ from .catalogue import ALL
 from .disks import compile_fixed_fsync, fixed_disks, real_disk, why_no_fixed_disks
 from .laboratory import Laboratory, SideFailed
 from .machine import describe, line
-from .report import Answer, render, targets_table, to_json
+from .report import Answer, markdown, render, targets_table, to_json
 
 ROUNDS = 5
 QUICK_ROUNDS = 2
@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(f"\n{len(targets) - missed} of {len(targets)} targets reached.")
     if lab.quick:
         show("--quick: a tenth of the work, to see that all runs. These figures judge nothing.")
+    if options.markdown:
+        tables = [targets_table(targets)]
+        tables += [table for answer in answers.values() for table in answer.tables]
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
+        options.markdown.write_text("\n".join([line(machine), "", *map(markdown, tables)]))
     if options.json:
         settings = {
             "rounds": lab.rounds,
@@ -94,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--json", type=Path, metavar="FILE", help="write everything that was measured"
     )
+    found.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables, too")
     found.add_argument(
         "--folder", type=Path, default=Path("out"), help="where files lie on the real disk"
     )

@@ -56,6 +56,22 @@ def render(table: Table) -> str:
     return "\n".join([table.title, *lines, *table.notes])
 
 
+def markdown(table: Table) -> str:
+    """The same table for docs/performance.md."""
+    lines = [
+        f"**{table.title}**",
+        "",
+        _cells(table.headings),
+        _cells(["---", *["---:"] * (len(table.headings) - 1)]),
+        *(_cells(row) for row in table.rows),
+    ]
+    return "\n".join([*lines, "", *table.notes]).rstrip() + "\n"
+
+
+def _cells(row: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
 def targets_table(targets: Sequence[Target]) -> Table:
     return Table(
         "Targets",

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from benchmarks.figures import Rounds, Samples, Target
-from benchmarks.report import Answer, Table, render, spread, targets_table, to_json
+from benchmarks.report import Answer, Table, markdown, render, spread, targets_table, to_json
 
 
 def test_names_stand_left_and_numbers_right_under_their_headings() -> None:
@@ -53,3 +53,16 @@ def test_the_json_holds_every_round_of_every_side_and_every_verdict() -> None:
     assert question["targets"][0]["rounds"] == [1.0, 3.0]
     assert question["targets"][0]["reached"] is False
     assert question["skipped"] == ["no compiler"]
+
+
+def test_markdown_holds_the_same_cells_and_escapes_what_would_end_one() -> None:
+    table = Table("T", ("", "rate"), [("a|b", "1")], ["A note."])
+    assert markdown(table).splitlines() == [
+        "**T**",
+        "",
+        "|  | rate |",
+        "| --- | ---: |",
+        "| a\\|b | 1 |",
+        "",
+        "A note.",
+    ]
