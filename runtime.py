@@ -337,9 +337,14 @@ class Runtime:
         self._check_open()
         kind = self._kinds.get(decider)
         if kind is None:
-            known = ", ".join(sorted(kind.category for kind in self._kinds.values())) or "none"
+            known = sorted(kind.category for kind in self._kinds.values())
+            if getattr(decider, "category", None) in known:
+                raise ValueError(
+                    f"the runtime has another decider of the category {decider.category!r}: use the "
+                    "very object that was passed to Runtime.open(deciders=[…])."
+                )
             raise ValueError(
-                f"{decider!r} is not one of this runtime's deciders ({known}): "
+                f"{decider!r} is not one of this runtime's deciders ({', '.join(known) or 'none'}): "
                 "pass it to Runtime.open(deciders=[…])."
             )
         names = ", ".join(sorted(command_type.__name__ for command_type in kind.commands))

@@ -109,10 +109,15 @@ class Queries:
         """Raises ValueError for a view that this runtime does not keep."""
         found = self._sets.get(view)
         if found is None:
-            known = ", ".join(sorted(known.name for known in self._sets)) or "none"
+            names = sorted(known.name for known in self._sets)
             name = getattr(view, "name", view)
+            if name in names:
+                raise ValueError(
+                    f"the runtime keeps another view that is named {name!r}: ask with the very object "
+                    "that was passed to Runtime.open(projections=[…])."
+                )
             raise ValueError(
-                f"view {name!r} is not kept by this runtime (it keeps {known}): "
+                f"view {name!r} is not kept by this runtime (it keeps {', '.join(names) or 'none'}): "
                 "pass it to Runtime.open(projections=[…])."
             )
         return found
