@@ -44,6 +44,7 @@ from .domain.errors import (
     RuntimeClosed,
     SchemaMismatch,
     described,
+    text_of,
 )
 from .domain.limits import Limits
 from .domain.messages import (
@@ -267,7 +268,6 @@ class Runtime:
         kind = self._taking.get(decider)
         if kind is None or type(command) not in kind.commands:
             self._refuse(decider, command)
-        self._commands += 1
         try:
             aggregate = kind.active.get(id)
         except TypeError:  # a list, say: `find` tells what an id is
@@ -277,11 +277,13 @@ class Runtime:
         elif self._at_once and aggregate.messages is None:
             # Nothing waits and nothing has to be waited for: the sender takes the turn, and then lets all
             # others have theirs, as if it had been answered.
+            self._commands += 1
             receipt = aggregate.at_once(envelope)
             await _OTHERS
             return receipt
         reply = self._create_future()
         aggregate.send((envelope, reply))
+        self._commands += 1
         return await reply
 
     async def execute_many(
@@ -324,11 +326,11 @@ class Runtime:
         if type(command) not in kind.commands:
             self._refuse(kind.decider, command)
         envelope = Envelope(command, next(self._ids), self._now())
-        self._commands += 1
         reply = self._create_future()
         try:
             self._check_open()
             kind.find(id).send((envelope, reply))
+            self._commands += 1
         except AftertideError as error:  # MailboxFull, RuntimeClosed: one command's outcome
             reply.set_exception(error)
         return reply
@@ -712,7 +714,7 @@ class Runtime:
         level(what, cause=str(error), **_about(aggregate, envelope))
 
     def _rejected(self, aggregate: Aggregate, envelope: Envelope[Any], error: Exception) -> None:
-        self._log.debug("command.rejected", cause=str(error), **_about(aggregate, envelope))
+        self._log.debug("command.rejected", cause=text_of(error), **_about(aggregate, envelope))
 
     def _append_failed(self, what: str, error: Exception) -> None:
         self._log.error(what, head=self.head, cause=str(error))

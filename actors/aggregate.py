@@ -163,7 +163,10 @@ class Kind:
 
         Raises TypeError or ValueError for an id that can't name a stream.
         """
-        aggregate = self.active.get(id)
+        try:
+            aggregate = self.active.get(id)
+        except TypeError:  # a list, say: below it is told what an id is
+            aggregate = None
         if aggregate is None:
             _check_id(self.category, id)
             # A str of its own class (an Enum's member) may print as something else than it is equal to.

@@ -30,13 +30,17 @@ from typing import Any
 
 
 def described(error: BaseException) -> str:
-    """The class of an error and what it says. Never raises: somebody else's error may, when it is asked."""
-    kind = type(error).__name__
+    """The class of an error and what it says. Never raises."""
+    kind, text = type(error).__name__, text_of(error)
+    return f"{kind}: {text}" if text else kind
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says. Never raises: somebody else's error may, when it is asked."""
     try:
-        said = str(error)
-    except Exception as broken:  # noqa: BLE001 - the text of the user's error; what it stands for is passed on
-        return f"{kind} (its own text failed with {type(broken).__name__})"
-    return f"{kind}: {said}" if said else kind
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - what the error stands for is passed on all the same
+        return f"(its own text failed with {type(broken).__name__})"
 
 
 class AftertideError(Exception):

@@ -523,7 +523,7 @@ MISBEHAVING = Decider[Do, tuple[str, ...], Done]("misbehaving", (), misbehave, r
 
 PROBLEMS = {
     "divide": (ZeroDivisionError, "ZeroDivisionError: integer division or modulo by zero"),
-    "unprintable": (Unprintable, r"Unprintable \(its own text failed with RuntimeError\)"),
+    "unprintable": (Unprintable, r"Unprintable: \(its own text failed with RuntimeError\)"),
     "cancel": (CancelledError, "CancelledError"),
     "stop": (StopIteration, "StopIteration"),
     "undeclared": (
