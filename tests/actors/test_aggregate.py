@@ -46,8 +46,7 @@ async def events(runtime: Runtime, id: str = "alice") -> list[Any]:
 def foreign(store: StagedEventStore, id: str, at: int, *amounts: int) -> None:
     """What another process appended."""
     new = [
-        NewEvent("Deposited", b'{"amount":%d}' % amount, None, "foreign", None)
-        for amount in amounts
+        NewEvent("Deposited", b'{"amount":%d}' % amount, None, "foreign", "") for amount in amounts
     ]
     append = Append("account", id, Version(at), new, StreamKey(0))
     commit = store.log.append([append], START).result()
@@ -807,7 +806,7 @@ async def test_a_store_that_breaks_its_promise_is_our_bug_and_strands_nobody(
 
 async def test_an_event_of_an_unknown_type_is_named_with_its_place(store: StagedEventStore) -> None:
     foreign(store, "bob", 0, 1)
-    new = [NewEvent("Refunded", b"{}", None, "foreign", None)]
+    new = [NewEvent("Refunded", b"{}", None, "foreign", "")]
     await store.log.append([Append("account", "alice", Version(0), new)], START)
     async with open_on(store, deciders=[ACCOUNT]) as runtime:
         for _ in range(2):
@@ -823,7 +822,7 @@ async def test_a_stream_that_evolve_can_not_take_is_said_to_all_who_wait(
     store: StagedEventStore,
 ) -> None:
     foreign(store, "bob", 0, 1)
-    new = [NewEvent("Deposited", b'{"amount":"x"}', None, "foreign", None)]
+    new = [NewEvent("Deposited", b'{"amount":"x"}', None, "foreign", "")]
     await store.log.append([Append("account", "alice", Version(0), new)], START)
     async with open_on(store, deciders=[ACCOUNT]) as runtime:
         outcomes = await runtime.execute_many(

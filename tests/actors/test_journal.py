@@ -104,7 +104,7 @@ async def test_a_subscriber_never_sees_what_is_not_committed(store: StagedEventS
     store.held = True
     async with open_on(store, deciders=[ACCOUNT], projections=[BALANCES]) as runtime:
         seen: list[CommittedBatch] = []
-        runtime._bus.subscriptions.append(_Listener(seen))  # type: ignore[arg-type]
+        runtime._bus.subscriptions.append(_Listener(seen))
         replies = send(runtime, "a", "b")
         await rest()
         assert seen == []
@@ -137,7 +137,7 @@ async def test_what_is_published_is_what_will_be_read(
     )
     async with runtime:
         seen: list[CommittedBatch] = []
-        runtime._bus.subscriptions.append(_Listener(seen))  # type: ignore[arg-type]
+        runtime._bus.subscriptions.append(_Listener(seen))
         await asyncio.gather(*send(runtime, "a", "b", "a"))
         await clock.advance(1)
         await runtime.execute(ACCOUNT, "b", Split((1, 2)), correlation_id="k")
@@ -201,7 +201,6 @@ async def test_a_full_journal_holds_the_turns_until_it_moved_on(store: StagedEve
         assert runtime._dispatcher.turns == turns
         store.end()
         await rest()
-        assert not runtime._dispatcher.held
         assert runtime._dispatcher.turns == turns + 1
         store.held = False
         store.end()
