@@ -63,8 +63,6 @@ class Appender(Protocol):
     """What an aggregate needs of the journal."""
 
     head: Position
-    heard: Sequence[object]
-    """Who listens to what is committed. While that is nobody, nothing needs to be published."""
 
     def submit(self, decided: Decided) -> None: ...
 
@@ -73,16 +71,6 @@ class Appender(Protocol):
     def withdraw(self, decided: Decided) -> None: ...
 
     append_at_once: AppendAtOnce
-
-    def committed_at_once(
-        self,
-        category: str,
-        id: str,
-        version: Version,
-        new: list[NewEvent],
-        recorded_at: float,
-        /,
-    ) -> None: ...
 
 
 class OnTrouble(Protocol):
@@ -113,7 +101,6 @@ class Kind:
         "dispatcher",
         "door",
         "epoch",
-        "heard",
         "journal",
         "limits",
         "now",
@@ -144,7 +131,6 @@ class Kind:
         self.ways = types.ways(decider)
         self.journal = journal
         self.append_at_once = journal.append_at_once
-        self.heard = journal.heard
         self.dispatcher = dispatcher
         self.activate = activate
         self.limits = limits
@@ -308,8 +294,9 @@ class Aggregate(Mailbox):
             self.move_up()
 
     def at_once(self, envelope: Envelope[Any]) -> Receipt:
-        """The turn of a single command, taken by its sender: only where the aggregate is idle and the store
-        commits at once, so that there is nothing to wait for. Raises what a reply would raise."""
+        """The turn of a single command, taken by its sender: only where the aggregate is idle, the store
+        commits at once and nobody listens on the bus, so that there is nothing to wait for and nobody to tell.
+        Raises what a reply would raise."""
         kind = self.kind
         version = self.version
         try:
@@ -324,8 +311,6 @@ class Aggregate(Mailbox):
             journal.head, self.stream_key = kind.append_at_once(
                 category, id, version, new, self.stream_key, envelope.issued_at
             )
-            if kind.heard:
-                journal.committed_at_once(category, id, version, new, envelope.issued_at)
             self.state = state
             self.version = version = version + len(new)  # type: ignore[assignment]
         self.touched = kind.epoch

@@ -63,17 +63,20 @@ class Journal:
         self._limit = limits.journal_events
         self._now = now
         self._bus = bus
-        self.heard = bus.subscriptions
         self._on_trouble = on_trouble
         self._waiting: list[Decided] = []
         self._waiting_events = 0
         self._flying: list[Decided] | None = None
         self._immediate = False
-        self.immediate = isinstance(store, ImmediateEventStore)
-        """Commits are done when they return: an idle aggregate may use `append_at_once`."""
+        self._is_immediate = isinstance(store, ImmediateEventStore)
         self.append_at_once: AppendAtOnce = (
             store.append_at_once if isinstance(store, ImmediateEventStore) else _has_to_wait
         )
+
+    @property
+    def unheard(self) -> bool:
+        """Commits are done when they return, and nobody listens: an idle aggregate may `append_at_once`."""
+        return self._is_immediate and not self._bus.subscriptions
 
     @property
     def idle(self) -> bool:
@@ -103,18 +106,6 @@ class Journal:
         self._waiting.remove(decided)
         self._waiting_events -= len(decided.events)
         self._release()
-
-    def committed_at_once(
-        self,
-        category: str,
-        id: str,
-        version: Version,
-        new: list[NewEvent],
-        recorded_at: float,
-    ) -> None:
-        """One stream's events were appended through `append_at_once`: publish them."""
-        commit = Commit(Position(self.head - len(new)), self.head, recorded_at, {}, {})
-        self._bus.publish(_recorded([Append(category, id, version, new)], commit))
 
     def flush(self) -> None:
         """Begin a transaction with what waits, if none is under way."""
@@ -189,7 +180,7 @@ class Journal:
             else [d for index, d in enumerate(batch) if index not in conflicts]
         )
         # After the commit, never before: a subscriber must not see what a crash could take back.
-        if self.heard and commit.head > commit.head_before:
+        if self._bus.subscriptions and commit.head > commit.head_before:
             self._bus.publish(_recorded(won, commit))
         for index, decided in enumerate(batch):
             if conflicts and index in conflicts:

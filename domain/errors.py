@@ -137,7 +137,7 @@ class ProjectionStopped(Condition):
         self.position = position
         self.reason = reason
         super().__init__(
-            f"projection {projection!r} stopped at position {position}: {reason}. Mend the cause, then "
+            f"projection {projection!r} stopped at position {position}: {reason.rstrip('.')}. Mend the cause, then "
             "restart it with runtime.projection(view, replica).restart() or open the runtime again."
         )
 

@@ -172,7 +172,7 @@ class SqliteReadStore:
                 self.path,
                 f"its checkpoint is not at {before}, where this runtime left it: another process "
                 "writes into it",
-                "Give each process a folder of its own with read_stores=….",
+                "Give each process a folder of its own with read_stores=FOLDER.",
             )
         connection.execute("COMMIT")
         # Here and not in put(), whose caller may have left: what is committed must be known.
@@ -201,7 +201,7 @@ def _settle(
             path,
             f"its rows are of the write database {found[2]}, and this one is {database_id}",
             "It was not changed. Delete it, and it is built from the log, or choose another folder "
-            "with read_stores=….",
+            "with read_stores=FOLDER.",
         )
     position = Position(0)
     same = found is not None and found[1] == signature and table.exists(connection)

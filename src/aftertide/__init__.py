@@ -40,7 +40,7 @@ from .domain.limits import Limits
 from .domain.messages import Envelope, Position, Receipt, RecordedEvent, Version
 from .domain.ports import Clock
 from .domain.view import Replicas, View
-from .runtime import AggregateStatistics, Runtime, Statistics
+from .runtime import AggregateStatistics, CommandOptions, Runtime, Statistics
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ __all__ = [
     "AtLeast",
     "Clock",
     "Codec",
+    "CommandOptions",
     "CommandRejected",
     "ConcurrencyConflict",
     "Condition",
