@@ -10,7 +10,15 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -155,6 +163,8 @@ class Runtime:
         _check_fit(options, self._types)
         self._state: Literal["new", "open", "closing", "closed"] = "new"
         self._commands = 0
+        self._now = options.clock.time
+        self._ids: Iterator[str] = map(str, count(1))
         self._exit = AsyncExitStack()
         self._kinds: dict[Decider[Any, Any, Any], Kind] = {}
         self._taking: dict[Decider[Any, Any, Any], Kind] = {}
@@ -589,7 +599,6 @@ class Runtime:
         self._create_future: Callable[[], asyncio.Future[Receipt]] = partial(
             asyncio.Future, loop=loop
         )
-        self._now = self.clock.time
         self._events = await self._open_events()
         self._exit.push_async_callback(self._events.aclose)
         head = await self._events.head()
