@@ -9,7 +9,7 @@ from pathlib import Path
 from .catalogue import ALL
 from .disks import compile_fixed_fsync, fixed_disks, real_disk, why_no_fixed_disks
 from .laboratory import Laboratory, SideFailed
-from .machine import describe, line
+from .machine import busy, describe, line
 from .report import Answer, markdown, render, targets_table, to_json
 
 ROUNDS = 5
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     options.folder = options.folder.resolve()  # children run in the checkout, wherever we are
     options.folder.mkdir(parents=True, exist_ok=True)
+    warning = busy()
     machine = describe(options.folder)
     show(line(machine) + "\n")
     with tempfile.TemporaryDirectory(prefix="aftertide-bench-") as scratch:
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(render(targets_table(targets)))
     missed = sum(not target.reached for target in targets)
     show(f"\n{len(targets) - missed} of {len(targets)} targets reached.")
+    if warning:
+        show(warning)
     if lab.quick:
         show("--quick: a tenth of the work, to see that all runs. These figures judge nothing.")
     if options.markdown:

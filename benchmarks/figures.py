@@ -88,9 +88,16 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        median = self.samples.median
-        return (self.least is None or median >= self.least) and (
-            self.most is None or median <= self.most
+        return self._holds(self.samples.median)
+
+    @property
+    def sure(self) -> bool:
+        """Every round says what the median says."""
+        return all(self._holds(value) == self.reached for value in self.samples.values)
+
+    def _holds(self, value: float) -> bool:
+        return (self.least is None or value >= self.least) and (
+            self.most is None or value <= self.most
         )
 
     @property

@@ -25,6 +25,17 @@ def describe(root: Path) -> dict[str, str]:
     }
 
 
+def busy() -> str | None:
+    """A warning where other work runs beside: ratios of a disk that others use mean little."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores / 2:
+        return None
+    return (
+        f"NOTE: the load was {load:.1f} on {cores} cores before anything was measured. Other work runs "
+        "beside; take these figures as provisional and measure again when it is quiet."
+    )
+
+
 def line(machine: dict[str, str]) -> str:
     return (
         f"{machine['python']}, SQLite {machine['sqlite']}, {machine['cores']} cores "

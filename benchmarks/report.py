@@ -82,10 +82,11 @@ def targets_table(targets: Sequence[Target]) -> Table:
                 target.form.format(target.samples.median),
                 " - ".join(map(target.form.format, (target.samples.low, target.samples.high))),
                 target.wanted,
-                "yes" if target.reached else "NO",
+                ("yes" if target.reached else "NO") + ("" if target.sure else " ?"),
             )
             for target in targets
         ],
+        ["?: not every round says so."] if not all(target.sure for target in targets) else [],
     )
 
 
@@ -118,6 +119,7 @@ def to_json(
                         "most": target.most,
                         "aim": target.aim,
                         "reached": target.reached,
+                        "sure": target.sure,
                     }
                     for target in answer.targets
                 ],

@@ -93,3 +93,19 @@ def test_an_unknown_figure_is_named_with_those_there_are() -> None:
     rounds = Rounds({"a": [{"p50_us": 1.0}]})
     with pytest.raises(KeyError, match=r"no figure 'p99_us'.*p50_us"):
         rounds.samples("a", "p99_us")
+
+
+@pytest.mark.parametrize(
+    ("values", "reached", "sure"),
+    [
+        ((3.0, 4.0, 5.0), True, True),
+        ((1.0, 4.0, 5.0), True, False),
+        ((1.0, 1.5, 5.0), False, False),
+        ((1.0, 1.5, 1.9), False, True),
+    ],
+)
+def test_a_verdict_is_sure_when_every_round_says_what_the_median_says(
+    values: tuple[float, ...], reached: bool, sure: bool
+) -> None:
+    target = Target("x", Samples(values), 2.0)
+    assert (target.reached, target.sure) == (reached, sure)

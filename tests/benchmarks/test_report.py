@@ -66,3 +66,9 @@ def test_markdown_holds_the_same_cells_and_escapes_what_would_end_one() -> None:
         "",
         "A note.",
     ]
+
+
+def test_a_verdict_that_rounds_disagree_on_carries_a_question_mark_and_its_meaning() -> None:
+    table = targets_table([Target("fast", Samples((1.0, 3.0, 3.0)), 2.0)])
+    assert table.rows[0][-1] == "yes ?"
+    assert table.notes == ["?: not every round says so."]
