@@ -11,7 +11,7 @@ import os
 import sqlite3
 from asyncio import Future, get_running_loop
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from random import Random
 from time import sleep  # noqa: TID251 - sleep(0) waits for nothing: it gives the interpreter's lock away
@@ -39,10 +39,22 @@ CREATE TABLE streams (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT
 CREATE TABLE types (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 -- The payload last: what comes before it is read without touching it. Text where the codec writes text. No
 -- column is ever NULL or a BLOB without need: Python's sqlite3 takes four times as long to bind those.
+-- `previous` is the position of the stream's event before, 0 where there is none, -1 for the row right before.
 CREATE TABLE events (
-    position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, version INTEGER NOT NULL, type INTEGER NOT NULL,
-    at INTEGER NOT NULL, command TEXT NOT NULL, context TEXT NOT NULL, data ANY NOT NULL, UNIQUE (stream, version)
+    position INTEGER PRIMARY KEY, previous INTEGER NOT NULL, stream INTEGER NOT NULL, version INTEGER NOT NULL,
+    type INTEGER NOT NULL, at INTEGER NOT NULL, command TEXT NOT NULL, context TEXT NOT NULL, data ANY NOT NULL
 ) STRICT;
+-- Where each stream ends. Together with `previous` it stands for an index on (stream, version): in a log of long
+-- streams that index has a page of its own for every stream, and a commit would write one for every event.
+CREATE TABLE heads (stream INTEGER PRIMARY KEY, version INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+-- Entries into long streams, so that a page from their middle is not reached from their end.
+CREATE UNIQUE INDEX milestones ON events (stream, version) WHERE version % 64 = 0;
+-- Whoever writes, every event is the next one of its stream.
+CREATE TRIGGER appended AFTER INSERT ON events BEGIN
+    SELECT RAISE(ABORT, 'not the next version of its stream')
+        WHERE NEW.version <> 1 + coalesce((SELECT version FROM heads WHERE stream = NEW.stream), 0);
+    INSERT INTO heads VALUES (NEW.stream, NEW.version, NEW.position)
+        ON CONFLICT (stream) DO UPDATE SET version = NEW.version, last = NEW.position; END;
 -- For people with an SQL client; Aftertide itself never reads it.
 CREATE VIEW log AS
     SELECT e.position, s.name AS stream, e.version, t.name AS type,
@@ -75,8 +87,10 @@ def _insert(size: int) -> str:
     """
     rows = ",".join(["(?,?,?,?,?,?,?)"] * size)
     return (
-        "INSERT INTO events (stream, version, type, at, command, context, data) "
-        f"SELECT * FROM (VALUES {rows}) LIMIT ?"
+        "INSERT INTO events (previous, stream, version, type, at, command, context, data) SELECT "
+        # The first event of an append follows where its stream ends; the others follow each other.
+        "coalesce((SELECT iif(version = column2 - 1, last, -1) FROM heads WHERE stream = column1),"
+        f" iif(column2 = 1, 0, -1)), * FROM (VALUES {rows}) LIMIT ?"
     )
 
 
@@ -84,11 +98,24 @@ _READ = (
     "SELECT position, stream, version, type, at, command, context, data FROM events "
     "WHERE position > ? ORDER BY position LIMIT ?"
 )
-_READ_STREAM = (
-    "SELECT position, stream, version, type, at, command, context, data FROM events "
-    "WHERE stream = (SELECT key FROM streams WHERE name = ?) AND version > ? ORDER BY version LIMIT ?"
+_FIND = (
+    "SELECT key, coalesce(version, 0) FROM streams LEFT JOIN heads ON stream = key WHERE name = ?"
 )
-_LOAD = "SELECT type, data, position FROM events WHERE stream = ? AND version > ? ORDER BY version LIMIT ?"
+_STREAM = """
+    WITH RECURSIVE chain AS (
+        SELECT * FROM events WHERE position = coalesce(
+            (SELECT position FROM events WHERE stream = :stream AND version >= :last AND version % 64 = 0
+             ORDER BY version LIMIT 1),
+            (SELECT last FROM heads WHERE stream = :stream))
+        UNION ALL
+        SELECT e.* FROM chain c CROSS JOIN events e
+            ON e.position = iif(c.previous = -1, c.position - 1, c.previous) WHERE c.version > :after + 1
+    )
+    SELECT {columns} FROM chain WHERE version > :after AND version <= :last ORDER BY version
+"""
+"""Events of a stream after a version up to another one: from the next milestone, or the end, backwards."""
+_READ_STREAM = _STREAM.format(columns="position, stream, version, type, at, command, context, data")
+LOAD_STREAM = _STREAM.format(columns="type, data, position")
 
 REMEMBERED_STREAMS = 65_536
 """Stream names a reader keeps by key; beyond that the oldest are looked up again."""
@@ -99,7 +126,7 @@ def write_header(random: Random) -> Header:
 
     def create(connection: sqlite3.Connection) -> None:
         # Not executescript, which commits first: this is part of a transaction.
-        for statement in _SCHEMA.split(";\n")[:-1]:
+        for statement in _statements(_SCHEMA):
             connection.execute(statement)
         connection.execute(
             "INSERT INTO aftertide_meta VALUES ('database_id', ?)",
@@ -107,6 +134,16 @@ def write_header(random: Random) -> Header:
         )
 
     return Header(WRITE_DATABASE, SCHEMA_VERSION, create)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 class SqliteEventStore:
@@ -127,9 +164,6 @@ class SqliteEventStore:
         self._database_id = database_id
         self._type_keys: dict[str, int] = {}
         """Types that are committed. This and the next are used on the writer's thread only."""
-        self._versions: dict[int, int] = {}
-        """Versions of streams as we committed them last. Another process's append makes one too low, never
-        too high; then the index finds the version taken."""
         self._new_types: dict[str, int] = {}
         """Types of the transaction under way: a rollback must not leave a key that means nothing."""
         self._names: dict[StreamKey, tuple[str, str]] = {}
@@ -193,15 +227,15 @@ class SqliteEventStore:
         return commit
 
     def _values(self, batch: Sequence[Append], recorded_at: float) -> list[Any] | None:
-        """The rows of a batch in one flat list; None where a key or a version has to be looked up first."""
-        versions, type_keys, pack = self._versions, self._type_keys, self._pack
+        """The rows of a batch in one flat list; None where something has to be looked up first."""
+        type_keys, pack = self._type_keys, self._pack
         at = int(recorded_at * 1_000_000)
         values: list[Any] = []
         add = values.extend
         for append in batch:
             key = append.stream_key
             version: int = append.expected_version
-            if versions.get(key, -1) != version:
+            if not key or not append.events:
                 return None
             for new in append.events:
                 version += 1
@@ -209,8 +243,10 @@ class SqliteEventStore:
                 if type_key is None:
                     return None
                 add((key, version, type_key, at, new.command_id, new.context, pack(new.data)))
-            versions[key] = version
-        return values if 0 < len(values) <= _MOST_ROWS * _COLUMNS else None
+        if not 0 < len(values) <= _MOST_ROWS * _COLUMNS:
+            return None
+        # A stream that comes twice would need to see in its second append where the first one ended.
+        return values if len({append.stream_key for append in batch}) == len(batch) else None
 
     def load(
         self, streams: Sequence[tuple[str, str, Version]], limit: int
@@ -219,11 +255,21 @@ class SqliteEventStore:
 
     async def read(self, after: Position, limit: int) -> StoredPage:
         # Not the reader that activates aggregates: a long catch-up must not stand in a command's way.
-        return await self._readers[-1].run(partial(self._page, _READ, (after, limit)))
+        def rows(connection: sqlite3.Connection) -> list[StoredRow]:
+            return connection.execute(_READ, (after, limit)).fetchall()
+
+        return await self._readers[-1].run(partial(self._page, rows))
 
     async def read_stream(self, category: str, id: str, after: Version, limit: int) -> StoredPage:
         name = stream_name(category, id)
-        return await self._readers[-1].run(partial(self._page, _READ_STREAM, (name, after, limit)))
+
+        def rows(connection: sqlite3.Connection) -> list[StoredRow]:
+            found = connection.execute(_FIND, (name,)).fetchone()
+            if found is None:
+                return []
+            return _stream(connection, _READ_STREAM, found[0], after, min(found[1], after + limit))
+
+        return await self._readers[-1].run(partial(self._page, rows))
 
     async def head(self) -> Position:
         return await self._readers[0].run(_head)
@@ -259,21 +305,12 @@ class SqliteEventStore:
             head = connection.execute(insert, values).lastrowid or 0
         except sqlite3.IntegrityError:
             return self._append(batch, recorded_at, connection)
-        except BaseException:
-            self._versions.clear()
-            raise
         return self._committed(Commit(Position(head - rows), Position(head), recorded_at, {}, {}))
 
     def _append(
         self, batch: Sequence[Append], recorded_at: float, connection: sqlite3.Connection
     ) -> Commit:
-        for append in batch:  # `_values` may have gone ahead with some of them
-            self._versions.pop(append.stream_key, None)
-        try:
-            commit = self._transaction(batch, recorded_at, connection)
-        except BaseException:
-            self._versions.clear()  # the rollback takes back what they say
-            raise
+        commit = self._transaction(batch, recorded_at, connection)
         self._type_keys.update(self._new_types)
         return self._committed(commit)
 
@@ -297,7 +334,6 @@ class SqliteEventStore:
             # Some stream is not where it was expected. Begin again, asking stream by stream.
             execute("ROLLBACK")
             self._new_types.clear()
-            self._versions.clear()
             execute("BEGIN IMMEDIATE")
             conflicts = self._conflicts(batch, connection)
             winners = [index for index in range(len(batch)) if index not in conflicts]
@@ -315,41 +351,28 @@ class SqliteEventStore:
 
         IntegrityError where a stream is not at its expected version.
         """
-        execute = connection.execute
         at = int(recorded_at * 1_000_000)
         head = _head(connection)
-        versions = self._versions
-        if len(versions) > REMEMBERED_STREAMS:
-            versions.clear()
         stream_keys = self._stream_keys(batch, connection)
         type_keys, pack = self._type_keys, self._pack
         values: list[Any] = []
-        add = values.extend
+        seen: set[int] = set()
         for index, append in enumerate(batch):
             key = append.stream_key or stream_keys[index]
             version: int = append.expected_version
-            if versions.get(key) != version:
-                self._check_version(connection, key, version)
+            if key in seen or not append.events:
+                _insert_all(values, connection)
+                values.clear()
+                seen.clear()
+            seen.add(key)
+            if not append.events and _version(connection, key) != version:
+                raise sqlite3.IntegrityError("without events, no trigger looks")
             for new in append.events:
                 version += 1
                 type_key = type_keys.get(new.type) or self._type_key(connection, new.type)
-                add((key, version, type_key, at, new.command_id, new.context, pack(new.data)))
-            versions[key] = version
-        for start in range(0, len(values), _MOST_ROWS * _COLUMNS):
-            part = values[start : start + _MOST_ROWS * _COLUMNS]
-            rows = len(part) // _COLUMNS
-            size = _SIZES[bisect_left(_SIZES, rows)]
-            execute(_insert(size), [*part, *[0] * ((size - rows) * _COLUMNS), rows])
+                values += (key, version, type_key, at, new.command_id, new.context, pack(new.data))
+        _insert_all(values, connection)
         return head, stream_keys
-
-    def _check_version(self, connection: sqlite3.Connection, key: int, expected: int) -> None:
-        """A version that is taken would be found by the index; one that leaves a gap is found only here."""
-        latest = "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"
-        actual = self._versions.get(key)
-        if actual is None:
-            actual = connection.execute(latest, (key,)).fetchone()[0]
-        if actual != expected:
-            raise sqlite3.IntegrityError(f"stream {key} is at version {actual}, not {expected}")
 
     def _conflicts(
         self, batch: Sequence[Append], connection: sqlite3.Connection
@@ -357,8 +380,8 @@ class SqliteEventStore:
         conflicts: dict[int, Version] = {}
         versions: dict[str, int] = {}
         latest = (
-            "SELECT coalesce(max(version), 0) FROM events "
-            "WHERE stream = (SELECT key FROM streams WHERE name = ?)"
+            "SELECT coalesce((SELECT version FROM heads WHERE stream = "
+            "(SELECT key FROM streams WHERE name = ?)), 0)"
         )
         for index, append in enumerate(batch):
             stream = append.stream
@@ -411,32 +434,30 @@ class SqliteEventStore:
         loaded: list[LoadedStream] = []
         names = self._type_names_of(connection)
         for category, id, after in streams:
-            found = execute(
-                "SELECT key FROM streams WHERE name = ?", (stream_name(category, id),)
-            ).fetchone()
+            found = execute(_FIND, (stream_name(category, id),)).fetchone()
             if found is None:
                 loaded.append(LoadedStream(StreamKey(0), after, (), True))
                 continue
-            if limit <= 0:
-                loaded.append(LoadedStream(found[0], after, (), False))
-                continue
-            rows = execute(_LOAD, (found[0], after, limit)).fetchall()
-            complete = len(rows) < limit
+            key, version = found
+            last = min(version, after + limit)
+            rows = _stream(connection, LOAD_STREAM, key, after, last)
             limit -= len(rows)
             try:
                 events = [(names[type_key], data, position) for type_key, data, position in rows]
             except KeyError:
                 names = self._type_names_of(connection, read=True)
                 events = [(names[type_key], data, position) for type_key, data, position in rows]
-            loaded.append(LoadedStream(found[0], Version(after + len(rows)), events, complete))
+            loaded.append(LoadedStream(key, Version(max(after, last)), events, last >= version))
         return loaded
 
     def _page(
-        self, query: str, parameters: tuple[Any, ...], connection: sqlite3.Connection
+        self,
+        read: Callable[[sqlite3.Connection], list[StoredRow]],
+        connection: sqlite3.Connection,
     ) -> StoredPage:
         # One read transaction: rows, names and head are of one moment.
         connection.execute("BEGIN")
-        rows: list[StoredRow] = connection.execute(query, parameters).fetchall()
+        rows = read(connection)
         head = _head(connection)
         names = self._stream_names_of(connection, rows)
         types = self._type_names_of(connection)
@@ -488,3 +509,26 @@ def _database_id(connection: sqlite3.Connection) -> str:
         "SELECT value FROM aftertide_meta WHERE name = 'database_id'"
     ).fetchone()[0]
     return name
+
+
+def _version(connection: sqlite3.Connection, key: int) -> int:
+    found = connection.execute("SELECT version FROM heads WHERE stream = ?", (key,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _insert_all(values: list[Any], connection: sqlite3.Connection) -> None:
+    """Insert the rows of a flat list, in as many statements as they need."""
+    for start in range(0, len(values), _MOST_ROWS * _COLUMNS):
+        part = values[start : start + _MOST_ROWS * _COLUMNS]
+        rows = len(part) // _COLUMNS
+        size = _SIZES[bisect_left(_SIZES, rows)]
+        connection.execute(_insert(size), [*part, *[0] * ((size - rows) * _COLUMNS), rows])
+
+
+def _stream(
+    connection: sqlite3.Connection, query: str, key: int, after: int, last: int
+) -> list[Any]:
+    """What the query says of a stream's events after a version up to another one."""
+    if last <= after:
+        return []
+    return connection.execute(query, {"stream": key, "after": after, "last": last}).fetchall()

@@ -22,7 +22,7 @@ from .sqlite_rows import SCHEMA_VERSION as READ_SCHEMA_VERSION
 PAGE_EVENTS = 1_000
 
 _STREAMS = """
-    SELECT name, (SELECT max(version) FROM events WHERE stream = streams.key) AS version FROM streams
+    SELECT name, version FROM streams LEFT JOIN heads ON stream = key
 """
 _EVENTS = """
     SELECT e.position, s.name, e.version, t.name, e.at, e.command, e.context, e.data

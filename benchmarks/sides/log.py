@@ -15,9 +15,11 @@ from ..figures import Figures
 from ..meter import Meter
 from .runtime import first_deposits
 
-Row = tuple[int, int, int, int, int, str, object, object]
-"""In the order of COLUMNS. What stands in the last two is the store's affair: it is copied."""
-COLUMNS = "position, stream, version, type, at, command, context, data"
+Row = tuple[int, int, int, int, int, str, object, object, int]
+"""In the order of COLUMNS. What context and data hold is the store's affair: it is copied."""
+READ_COLUMNS = "position, stream, version, type, at, command, context, data"
+"""What a replay reads of each event."""
+COLUMNS = READ_COLUMNS + ", previous"
 BATCH = 1_000
 ROWS_PER_STATEMENT = 125
 PRAGMAS = (
@@ -52,17 +54,20 @@ class Log:
     def rows(self) -> Iterator[Row]:
         """Endless rows that follow the last one, over all streams by turns."""
         versions = self.connection.execute(
-            "SELECT stream, max(version) FROM events GROUP BY stream ORDER BY stream"
+            "SELECT stream, version, last FROM heads ORDER BY stream"
         ).fetchall()
-        _, _, _, type_key, at, command, context, data = self.connection.execute(
-            f"SELECT {COLUMNS} FROM events ORDER BY position DESC LIMIT 1"
+        type_key, at, command, context, data = self.connection.execute(
+            "SELECT type, at, command, context, data FROM events ORDER BY position DESC LIMIT 1"
         ).fetchone()
         position = self.head
         for turn in itertools.count(1):
-            for stream, version in versions:
+            for stream, version, last in versions:
                 position += 1
                 command_id = f"{position:0{len(command)}d}"
-                yield position, stream, version + turn, type_key, at, command_id, context, data
+                previous = last if turn == 1 else position - len(versions)
+                yield (
+                    position, stream, version + turn, type_key, at, command_id, context, data, previous
+                )  # fmt: skip
 
     def insert(self, count: int) -> None:
         """That many further rows, quickly: multi-row statements, without waiting for the disk."""
@@ -81,7 +86,7 @@ class Log:
 
 
 def multi_row(count: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
     return f"INSERT INTO events ({COLUMNS}) VALUES {places}"
 
 
@@ -157,7 +162,7 @@ def fetchmany(database: str) -> Figures:
     with Log(database) as log:
         head = log.head
         meter = Meter()
-        cursor = log.connection.execute(f"SELECT {COLUMNS} FROM events ORDER BY position")
+        cursor = log.connection.execute(f"SELECT {READ_COLUMNS} FROM events ORDER BY position")
         fetched = 0
         while rows := cursor.fetchmany(BATCH):
             fetched += len(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aftertide import Runtime, Strong
+from aftertide.stores.sqlite_events import LOAD_STREAM
 
 from ..accounts import ACCOUNT, BALANCES, Account, Deposited, Look, evolve, names, shares
 from ..figures import Figures
@@ -84,23 +85,18 @@ async def _activations(database: Path, accounts: int) -> Figures:
     now = time.perf_counter
     ids = names(accounts, "a")
     with Log(database) as log:
-        streams = [
-            key
-            for (key,) in log.connection.execute(
-                "SELECT DISTINCT stream FROM events ORDER BY stream"
-            )
-        ]
+        streams = log.connection.execute(
+            "SELECT stream, version FROM heads ORDER BY stream"
+        ).fetchall()
         decoders = {
             key: msgspec.json.Decoder(Deposited).decode
             for (key,) in log.connection.execute("SELECT DISTINCT type FROM events")
         }
 
-        def fold(stream: int) -> Account:
+        def fold(stream: int, version: int) -> Account:
             state = Account()
-            for type_key, data, _ in log.connection.execute(
-                "SELECT type, data, position FROM events WHERE stream = ? ORDER BY version",
-                (stream,),
-            ).fetchall():
+            bounds = {"stream": stream, "after": 0, "last": version}
+            for type_key, data, _ in log.connection.execute(LOAD_STREAM, bounds).fetchall():
                 state = evolve(state, decoders[type_key](data))
             return state
 
@@ -110,7 +106,7 @@ async def _activations(database: Path, accounts: int) -> Figures:
                 for bare_now in (True, False) if number % 2 else (False, True):
                     started = now()
                     if bare_now:
-                        fold(stream)
+                        fold(*stream)
                         bare.append(now() - started)
                     else:
                         await runtime.execute(ACCOUNT, account, Look())

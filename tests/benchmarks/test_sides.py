@@ -65,7 +65,7 @@ def test_rows_follow_what_the_runtime_wrote(tmp_path: Path) -> None:
         following = list(itertools.islice(built.rows(), 4))
     assert [row[0] for row in following] == [5, 6, 7, 8]
     assert [row[1:3] for row in following] == [(1, 3), (2, 3), (1, 4), (2, 4)]
-    assert {row[3:5] + row[6:] for row in following} == {written[-1][3:5] + written[-1][6:]}
+    assert {row[3:5] + row[6:8] for row in following} == {written[-1][3:5] + written[-1][6:8]}
     ids = [row[5] for row in (*written, *following)]
     assert len({len(id) for id in ids}) == 1
     assert len(set(ids)) == len(ids)
