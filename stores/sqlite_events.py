@@ -29,7 +29,7 @@ from ..domain.messages import (
 )
 from ..domain.ports import EventStoreStatistics, LoadedStream, StoredPage, StoredRow
 from .sqlite_header import WRITE_DATABASE, Header
-from .sqlite_thread import SqliteThread, Synchronous
+from .sqlite_thread import SqliteThread, Synchronous, close_all
 
 SCHEMA_VERSION = 1
 
@@ -202,8 +202,7 @@ class SqliteEventStore:
                 opened.append(reader)
             name: str = await writer.run(_database_id)
         except BaseException:
-            for thread in opened:
-                await thread.aclose()
+            await close_all(opened)
             raise
         return cls(writer, opened[1:], name, text=text)
 
@@ -279,11 +278,7 @@ class SqliteEventStore:
 
     async def aclose(self) -> None:
         # The writer last: it is the one that folds the write-ahead log back into the file.
-        try:
-            for reader in self._readers:
-                await reader.aclose()
-        finally:
-            await self._writer.aclose()
+        await close_all([self._writer, *self._readers])
 
     # ---- on the writer's thread
 

@@ -8,7 +8,6 @@ A crash may take back the last transactions (synchronous=NORMAL), rows and check
 are built again from the log.
 """
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from ..domain.view import View
 from .sqlite_errors import translated, unwritable
 from .sqlite_header import READ_STORE, Header
 from .sqlite_table import Table
-from .sqlite_thread import SqliteThread
+from .sqlite_thread import SqliteThread, close_all
 
 SCHEMA_VERSION = 1
 
@@ -126,7 +125,7 @@ class SqliteReadStore:
             store = cls(view, writer, reader, position, rebuilt=rebuilt)
             await reader.run(store._table.prepare)
         except BaseException:
-            await _close(opened)
+            await close_all(opened)
             raise
         return store
 
@@ -152,7 +151,7 @@ class SqliteReadStore:
 
     async def aclose(self) -> None:
         # The writer last: it is the one that folds the write-ahead log back into the file.
-        await _close([self._writer, self._reader])
+        await close_all([self._writer, self._reader])
 
     # ---- on a connection's thread
 
@@ -227,15 +226,3 @@ def _make(folder: Path) -> None:
         ) from error
     except OSError as error:
         raise unwritable(str(folder)) or translated(error, str(folder)) from error
-
-
-async def _close(threads: list[SqliteThread]) -> None:
-    """Close them all, the first opened last, whatever happens meanwhile."""
-    cancelled: asyncio.CancelledError | None = None
-    for thread in reversed(threads):
-        try:
-            await thread.aclose()
-        except asyncio.CancelledError as error:  # it is closed all the same
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled

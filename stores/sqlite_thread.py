@@ -12,7 +12,7 @@ that queue is still there.
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -285,6 +285,18 @@ async def outlast(future: "asyncio.Future[T]") -> T:
             future.exception()  # looked at, so that asyncio does not report it as lost
         raise cancelled
     return future.result()
+
+
+async def close_all(threads: Sequence[SqliteThread]) -> None:
+    """Close them all, the first opened last, whatever happens meanwhile."""
+    raised: BaseException | None = None
+    for thread in reversed(threads):
+        try:
+            await thread.aclose()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - cancelled or not, the others wait
+            raised = error
+    if raised is not None:
+        raise raised
 
 
 def _uri(path: str, *, read_only: bool) -> str:

@@ -1,10 +1,12 @@
 """The log in a file keeps what every event store keeps, and what only a file can."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from aftertide.domain.errors import NotADatabase, SchemaMismatch, StoreFull, StoreReadOnly
 from aftertide.domain.messages import Append, NewEvent, Position, Version
@@ -44,6 +46,20 @@ async def test_what_was_committed_is_there_after_opening_again(path: Path) -> No
         assert texts(await everything(again)) == [("alice", 1, "1"), ("alice", 2, "2")]
     finally:
         await again.aclose()
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_a_close_that_is_cancelled_leaves_no_connection_open(path: Path, turns: int) -> None:
+    store = await SqliteEventStore.open(path)
+    threads = [thread._connection._thread for thread in (store._writer, *store._readers)]
+    leaving = asyncio.create_task(store.aclose())
+    for _ in range(turns):
+        await checkpoint()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_another_writer_of_the_file_is_seen_as_a_conflict(path: Path) -> None:
