@@ -26,9 +26,11 @@ _OURS = frozenset(
         sqlite3.SQLITE_MISMATCH,
         sqlite3.SQLITE_MISUSE,
         sqlite3.SQLITE_RANGE,
-        sqlite3.SQLITE_TOOBIG,
     }
 )
+_NO_TEXT = "Could not decode to UTF-8"
+"""How Python's module begins what it says of a column with other bytes; it gives that no code."""
+
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -43,7 +45,19 @@ def translated(error: Exception, path: str) -> Exception:
         return _of_sqlite(error, path)
     if isinstance(error, OSError):
         return _of_system(error, path)
+    if isinstance(error, UnicodeDecodeError):
+        # Python's module, about a column, or about the text of an error of SQLite's own.
+        return damaged(path, f"a text in it is none: {error}")
     return error
+
+
+def damaged(path: str, how: str) -> StoreUnavailable:
+    """The condition of a file whose content can't be what was written."""
+    return StoreUnavailable(
+        path,
+        f"the file is damaged; {how}",
+        "Stop, copy the file with its -wal, restore a backup or try sqlite3's .recover.",
+    )
 
 
 def unwritable(path: str) -> StoreReadOnly | None:
@@ -82,7 +96,7 @@ def _of_sqlite(error: sqlite3.Error, path: str) -> Exception:
     # Errors of the Python module itself, as for a wrong number of parameters, carry no code.
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return error
+        return damaged(path, str(error)) if str(error).startswith(_NO_TEXT) else error
     primary = code & PRIMARY_CODE
     if primary in _OURS:
         return error
@@ -115,11 +129,9 @@ def _of_sqlite(error: sqlite3.Error, path: str) -> Exception:
                 "Look at the permissions of the file, of its -wal and -shm, and of the folder.",
             )
         case sqlite3.SQLITE_CORRUPT:
-            return StoreUnavailable(
-                path,
-                f"the file is damaged; {said}",
-                "Stop, copy the file with its -wal, restore a backup or try sqlite3's .recover.",
-            )
+            return damaged(path, said)
+        case sqlite3.SQLITE_TOOBIG:
+            return damaged(path, f"or a value is too large to be stored; {said}")
         case sqlite3.SQLITE_IOERR:
             return StoreUnavailable(
                 path,

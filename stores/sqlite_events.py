@@ -11,13 +11,14 @@ import os
 import sqlite3
 from asyncio import Future, get_running_loop
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from random import Random
 from time import sleep  # noqa: TID251 - sleep(0) waits for nothing: it gives the interpreter's lock away
 from typing import Any
 from uuid import UUID
 
+from ..domain.errors import StoreUnavailable
 from ..domain.messages import (
     Append,
     Commit,
@@ -28,6 +29,7 @@ from ..domain.messages import (
     stream_name,
 )
 from ..domain.ports import EventStoreStatistics, LoadedStream, StoredPage, StoredRow
+from .sqlite_errors import damaged
 from .sqlite_header import WRITE_DATABASE, Header
 from .sqlite_thread import SqliteThread, Synchronous, close_all
 
@@ -109,7 +111,10 @@ _STREAM = """
             (SELECT last FROM heads WHERE stream = :stream))
         UNION ALL
         SELECT e.* FROM chain c CROSS JOIN events e
-            ON e.position = iif(c.previous = -1, c.position - 1, c.previous) WHERE c.version > :after + 1
+            ON e.position = iif(c.previous = -1, c.position - 1, c.previous)
+            -- A damaged pointer must neither lead into another stream nor round in a circle.
+            AND e.stream = c.stream AND e.version = c.version - 1
+        WHERE c.version > :after + 1
     )
     SELECT {columns} FROM chain WHERE version > :after AND version <= :last ORDER BY version
 """
@@ -254,21 +259,11 @@ class SqliteEventStore:
 
     async def read(self, after: Position, limit: int) -> StoredPage:
         # Not the reader that activates aggregates: a long catch-up must not stand in a command's way.
-        def rows(connection: sqlite3.Connection) -> list[StoredRow]:
-            return connection.execute(_READ, (after, limit)).fetchall()
-
-        return await self._readers[-1].run(partial(self._page, rows))
+        return await self._readers[-1].run(partial(self._page_of_log, after, limit))
 
     async def read_stream(self, category: str, id: str, after: Version, limit: int) -> StoredPage:
         name = stream_name(category, id)
-
-        def rows(connection: sqlite3.Connection) -> list[StoredRow]:
-            found = connection.execute(_FIND, (name,)).fetchone()
-            if found is None:
-                return []
-            return _stream(connection, _READ_STREAM, found[0], after, min(found[1], after + limit))
-
-        return await self._readers[-1].run(partial(self._page, rows))
+        return await self._readers[-1].run(partial(self._page_of_stream, name, after, limit))
 
     async def head(self) -> Position:
         return await self._readers[0].run(_head)
@@ -435,29 +430,70 @@ class SqliteEventStore:
                 continue
             key, version = found
             last = min(version, after + limit)
-            rows = _stream(connection, LOAD_STREAM, key, after, last)
+            rows = self._stream(connection, LOAD_STREAM, key, after, last)
             limit -= len(rows)
             try:
                 events = [(names[type_key], data, position) for type_key, data, position in rows]
             except KeyError:
-                names = self._type_names_of(connection, read=True)
+                names = self._type_names_of(connection, [row[0] for row in rows])
                 events = [(names[type_key], data, position) for type_key, data, position in rows]
             loaded.append(LoadedStream(key, Version(max(after, last)), events, last >= version))
         return loaded
 
+    def _page_of_log(
+        self, after: Position, limit: int, connection: sqlite3.Connection
+    ) -> StoredPage:
+        page = self._page(lambda: connection.execute(_READ, (after, limit)).fetchall(), connection)
+        rows = page.rows
+        # Positions are dense, so a damaged file that leaves rows out can't do it unseen. What the file says
+        # wrongly inside a row is the codec's to notice.
+        end = max(after, 0) + len(rows)
+        last = rows[-1][0] if rows else end
+        if last != end or (len(rows) < limit and last < page.head):
+            raise self._gap(f"position {end}", page.head if last == end else last)
+        return page
+
+    def _page_of_stream(
+        self, name: str, after: Version, limit: int, connection: sqlite3.Connection
+    ) -> StoredPage:
+        def read() -> list[StoredRow]:
+            found = connection.execute(_FIND, (name,)).fetchone()
+            if found is None:
+                return []
+            key, version = found
+            return self._stream(connection, _READ_STREAM, key, after, min(version, after + limit))
+
+        return self._page(read, connection)
+
+    def _stream(
+        self, connection: sqlite3.Connection, query: str, key: int, after: int, last: int
+    ) -> list[Any]:
+        """What the query says of a stream's events after a version up to another one, which are there."""
+        if last <= after:
+            return []
+        bounds = {"stream": key, "after": after, "last": last}
+        rows = connection.execute(query, bounds).fetchall()
+        # A back-pointer of a damaged file leads astray, and leaves versions out.
+        if len(rows) != last - after:
+            raise self._gap(f"version {last} of stream {key}", after + len(rows))
+        return rows
+
+    def _gap(self, expected: str, found: int) -> StoreUnavailable:
+        return damaged(self.path, f"{found} was read where {expected} should be")
+
     def _page(
         self,
-        read: Callable[[sqlite3.Connection], list[StoredRow]],
+        read: Callable[[], list[StoredRow]],
         connection: sqlite3.Connection,
     ) -> StoredPage:
         # One read transaction: rows, names and head are of one moment.
         connection.execute("BEGIN")
-        rows = read(connection)
+        rows = read()
         head = _head(connection)
         names = self._stream_names_of(connection, rows)
         types = self._type_names_of(connection)
         if any(row[3] not in types for row in rows):
-            types = self._type_names_of(connection, read=True)
+            types = self._type_names_of(connection, [row[3] for row in rows])
         connection.execute("COMMIT")
         return StoredPage(rows, names, types, head)
 
@@ -477,14 +513,22 @@ class SqliteEventStore:
                 f"SELECT key, name FROM streams WHERE key IN ({marks})", part
             ):
                 known[key] = split_stream(name)
+        self._check_named("stream", missing, known)
         return known
 
     def _type_names_of(
-        self, connection: sqlite3.Connection, *, read: bool = False
+        self, connection: sqlite3.Connection, wanted: Sequence[int] = ()
     ) -> dict[int, str]:
-        if read or not self._type_names:
+        """Names of types by key; read again where there are wanted ones, which must then be among them."""
+        if wanted or not self._type_names:
             self._type_names = dict(connection.execute("SELECT key, name FROM types").fetchall())
+        self._check_named("type", wanted, self._type_names)
         return self._type_names
+
+    def _check_named(self, what: str, keys: Sequence[int], names: Mapping[Any, object]) -> None:
+        for key in keys:
+            if key not in names:
+                raise damaged(self.path, f"an event is of {what} {key}, which has no name")
 
 
 def _give_way() -> None:
@@ -518,12 +562,3 @@ def _insert_all(values: list[Any], connection: sqlite3.Connection) -> None:
         rows = len(part) // _COLUMNS
         size = _SIZES[bisect_left(_SIZES, rows)]
         connection.execute(_insert(size), [*part, *[0] * ((size - rows) * _COLUMNS), rows])
-
-
-def _stream(
-    connection: sqlite3.Connection, query: str, key: int, after: int, last: int
-) -> list[Any]:
-    """What the query says of a stream's events after a version up to another one."""
-    if last <= after:
-        return []
-    return connection.execute(query, {"stream": key, "after": after, "last": last}).fetchall()

@@ -5,11 +5,13 @@ Both kinds of database, the write database and the read stores, begin here. Func
 run on a connection's thread.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..domain.errors import NotADatabase, SchemaMismatch
+from .sqlite_errors import damaged
 
 WRITE_DATABASE = 0x41745731
 """Application id of write databases: "AtW1". `file` and `PRAGMA application_id` show it."""
@@ -66,6 +68,27 @@ def check_header(
             "It was not changed. Choose another path.",
         )
     return True
+
+
+def check_end(path: str) -> None:
+    """Raise StoreUnavailable for a file whose last page is cut. Call it before the file is opened.
+
+    SQLite notices missing pages, but fills up half a page with zeros: rows in it would read as NULLs.
+    """
+    # With a write-ahead log beside it, such an end may be what a full disk left; the log has the page then.
+    if not os.path.isfile(path) or (os.path.exists(wal := f"{path}-wal") and os.path.getsize(wal)):
+        return
+    with open(path, "rb") as file:
+        start = file.read(100)
+    page_bytes = int.from_bytes(start[16:18], "big")
+    if page_bytes == 1:  # the header's way to say 65,536
+        page_bytes = 65_536
+    if start.startswith(b"SQLite format 3\0") and page_bytes:
+        size = os.path.getsize(path)
+        if size % page_bytes:
+            raise damaged(
+                path, f"its end is missing: {size} bytes are no whole pages of {page_bytes}"
+            )
 
 
 def initialise(connection: sqlite3.Connection, path: str, header: Header) -> None:

@@ -22,7 +22,7 @@ from anyio import CancelScope
 
 from ..domain.errors import InvariantViolation, StoreUnavailable
 from .sqlite_errors import PRIMARY_CODE, translated, unwritable
-from .sqlite_header import Header, check_header, initialise
+from .sqlite_header import Header, check_end, check_header, initialise
 
 T = TypeVar("T")
 _Put = Callable[[tuple[asyncio.Future[Any] | None, Callable[[], Any]]], None]
@@ -117,6 +117,7 @@ class SqliteThread:
         def set_up() -> None:
             if not read_only and (reason := unwritable(name)) is not None:
                 raise reason
+            check_end(name)
             sqlite = connection._connector()
             try:
                 for pragma in pragmas:

@@ -66,6 +66,7 @@ def path(tmp_path: Path) -> str:
             StoreUnavailable,
             "the file is damaged",
         ),
+        (sqlite3.SQLITE_TOOBIG, "SQLITE_TOOBIG", StoreUnavailable, "too large"),
         (sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC", StoreUnavailable, "disk failed"),
         (sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", StoreUnavailable, "interrupted"),
         (sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", StoreUnavailable, "quick_check"),

@@ -3,12 +3,19 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from anyio.lowlevel import checkpoint
 
-from aftertide.domain.errors import NotADatabase, SchemaMismatch, StoreFull, StoreReadOnly
+from aftertide.domain.errors import (
+    NotADatabase,
+    SchemaMismatch,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from aftertide.domain.messages import Append, NewEvent, Position, Version
 from aftertide.domain.ports import EventStore
 from aftertide.stores.sqlite_events import SqliteEventStore
@@ -166,3 +173,70 @@ async def test_a_newer_schema_is_refused_unchanged(path: Path) -> None:
 async def test_a_folder_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreReadOnly, match="Create the folder"):
         await SqliteEventStore.open(tmp_path / "nowhere" / "log.db")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("DELETE FROM events WHERE position = 2", "3 was read where position 2 should be"),
+        ("UPDATE events SET position = 9 WHERE position = 3", "9 was read where position 3"),
+        ("DELETE FROM streams", "an event is of stream 1, which has no name"),
+        ("DELETE FROM types", "an event is of type 1, which has no name"),
+        ("UPDATE events SET command = CAST(x'ff' AS TEXT)", "Could not decode to UTF-8"),
+    ],
+)
+async def test_a_log_that_can_not_be_what_was_written_is_not_read(
+    path: Path, damage: str, problem: str
+) -> None:
+    store = await SqliteEventStore.open(path)
+    await commit(store, append("alice", 0, "1", "2", "3"))
+    await store.aclose()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(damage)
+    store = await SqliteEventStore.open(path)
+    try:
+        with pytest.raises(StoreUnavailable, match=f"the file is damaged; .*{problem}"):
+            await everything(store)
+        # A page that ends before it is still good.
+        if "position" in problem:
+            assert texts(await store.read(Position(0), 1)) == [("alice", 1, "1")]
+    finally:
+        await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (
+            "UPDATE events SET version = 4 WHERE version = 3",
+            "4 was read where version 3 of account-alice should be",
+        ),
+        ("DELETE FROM types", "an event is of type 1, which has no name"),
+    ],
+)
+async def test_a_stream_that_can_not_be_what_was_written_is_no_state(
+    path: Path, damage: str, problem: str
+) -> None:
+    store = await SqliteEventStore.open(path)
+    await commit(store, append("alice", 0, "1", "2", "3"))
+    await store.aclose()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(damage)
+    store = await SqliteEventStore.open(path)
+    try:
+        with pytest.raises(StoreUnavailable, match=f"the file is damaged; {problem}"):
+            await store.load([("account", "alice", Version(0))], 100)
+        with pytest.raises(StoreUnavailable, match=f"the file is damaged; {problem}"):
+            await store.read_stream("account", "alice", Version(0), 100)
+    finally:
+        await store.aclose()
+
+
+async def test_a_file_whose_last_page_is_cut_is_refused_and_stays(path: Path) -> None:
+    """SQLite would fill it up with zeros, and rows in it would be NULLs."""
+    await filled(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(StoreUnavailable, match=r"its end is missing: \d+ bytes are no whole pages"):
+        await SqliteEventStore.open(path)
+    assert path.read_bytes() == whole[:-100]
