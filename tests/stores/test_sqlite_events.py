@@ -209,7 +209,7 @@ async def test_a_log_that_can_not_be_what_was_written_is_not_read(
     [
         (
             "UPDATE events SET version = 4 WHERE version = 3",
-            "4 was read where version 3 of account-alice should be",
+            "0 was read where version 3 of stream 1 should be",
         ),
         ("DELETE FROM types", "an event is of type 1, which has no name"),
     ],
