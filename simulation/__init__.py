@@ -2,3 +2,55 @@
 
 All of it follows from one seed. It drives the runtime from above: no production code knows it.
 """
+
+from .clock import SimulationClock
+from .errors import (
+    Diverged,
+    LimitReached,
+    Livelock,
+    NodeCrashed,
+    NodeDown,
+    NoProgress,
+    NotSimulated,
+    SimulationError,
+    Stuck,
+    TapeMismatch,
+    Uncontrolled,
+    UnknownPython,
+)
+from .loop import LoopLimits, SimulationLoop
+from .node import Node
+from .schedule import Priorities
+from .sqlite import Latency
+from .tape import Address, Decision, Tape
+from .trace import Difference, Trace
+from .world import Simulation, loop_factory, versions
+
+__all__ = [
+    "Address",
+    "Decision",
+    "Difference",
+    "Diverged",
+    "Latency",
+    "LimitReached",
+    "Livelock",
+    "LoopLimits",
+    "NoProgress",
+    "Node",
+    "NodeCrashed",
+    "NodeDown",
+    "NotSimulated",
+    "Priorities",
+    "Simulation",
+    "SimulationClock",
+    "SimulationError",
+    "SimulationLoop",
+    "Stuck",
+    "Tape",
+    "TapeMismatch",
+    "Trace",
+    "Uncontrolled",
+    "UnknownPython",
+    "loop_factory",
+    "versions",
+]

@@ -8,7 +8,7 @@ notice what they do.
 import asyncio
 import sys
 import warnings
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -37,16 +37,20 @@ class Graveyard:
         if incarnation is not None:
             self._owners[generator] = incarnation
 
-    def take(self, loop: "SimulationLoop", incarnation: Incarnation) -> None:
-        """Take over what belongs to the incarnation, so that neither asyncio nor anyio knows of it any more."""
-        for task in sorted(asyncio.all_tasks(loop), key=hash):
-            if getattr(task, "incarnation", None) is incarnation:
-                self.tasks.append(task)
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                # Or asyncio.Runner would cancel them at the end, and wait for ever.
-                asyncio.tasks._unregister_task(task)
-                # Its value refers to its key: an entry that is left is left for good.
-                anyio_asyncio._task_states.pop(task, None)
+    def take(
+        self,
+        loop: "SimulationLoop",
+        tasks: Sequence["asyncio.Task[Any]"],
+        incarnation: Incarnation,
+    ) -> None:
+        """Take over what belonged to the incarnation, so that neither asyncio nor anyio knows of it any more."""
+        for task in tasks:
+            self.tasks.append(task)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            # Or asyncio.Runner would cancel them at the end, and wait for ever.
+            asyncio.tasks._unregister_task(task)
+            # Its value refers to its key: an entry that is left is left for good.
+            anyio_asyncio._task_states.pop(task, None)
         for generator, owner in list(self._owners.items()):
             if owner is incarnation:
                 self._generators.append(generator)

@@ -165,13 +165,12 @@ class Guards:
         return False
 
     def _saw(self, what: str, frame: FrameType) -> None:
-        place = _place(frame)
-        if self.mode == "raise":
-            raise Uncontrolled(f"{what} was called at {place}. {_INSTEAD}")
-        site = (what, place)
+        site = (what, _place(frame))
         if site not in self.sites and len(self.sites) >= MOST_SITES:
             site = ("more", "other places")
         self.sites[site] = self.sites.get(site, 0) + 1
+        if self.mode == "raise":
+            raise Uncontrolled(f"{what} was called at {_place(frame)}. {_INSTEAD}")
 
     # --- what is only watched ---
 

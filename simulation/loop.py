@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 from threading import get_ident
 from types import BuiltinMethodType
-from typing import Any, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from .determinism import collector_at_rest, ordering_patches
 from .errors import LimitReached, Livelock, NoProgress, NotSimulated, UnknownPython
@@ -107,9 +107,8 @@ class SimulationLoop(StockLoop):
         self._timer_number = 0
         self._cancelled_timers = 0
         self._names: dict[str, int] = {}
-        self._tasks: list[asyncio.Task[Any]] = []
-        """Those that are not done, and some that are. asyncio itself forgets a task that nobody else knows."""
-        self._most_tasks = 1_000
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        """Those that are not done, by code. asyncio itself forgets a task that nobody else knows."""
         self._next_collection = COLLECTION_STEPS
         self._deaths = 0
         self.answering: Callable[..., events.Handle] | None = None
@@ -282,9 +281,11 @@ class SimulationLoop(StockLoop):
         self._check_closed()
         if self._task_factory is not None:
             return super().create_task(coro, name=name, context=context, **more)
-        return SimulationTask(
-            coro, loop=self, name=None if name is None else str(name), context=context, **more
-        )
+        named = None if name is None else str(name)
+        task = SimulationTask(coro, loop=self, name=named, context=context, **more)
+        if task.done():  # one that was started eagerly
+            self._tasks.pop(task.code, None)
+        return task
 
     def enrol(
         self, task: "asyncio.Task[Any]", coro: object, name: str | None, context: Context | None
@@ -295,11 +296,7 @@ class SimulationLoop(StockLoop):
         number = len(self.trace.tasks)
         self.trace.tasks.append(self._address(name))
         number_task(task, number, name, context)
-        self._tasks.append(task)
-        if len(self._tasks) > self._most_tasks:
-            # Not the newest: it is being made.
-            self._tasks[:-1] = [known for known in self._tasks[:-1] if not known.done()]
-            self._most_tasks = 2 * len(self._tasks) + 1_000
+        self._tasks[number << 1] = task
         return number
 
     def rename(self, task: SimulationTask, name: str) -> None:
@@ -326,7 +323,7 @@ class SimulationLoop(StockLoop):
     def _run_once(self) -> None:
         """Run until the loop is stopped, then whatever was ready at that moment, as the stock loop does."""
         batched, permuted = self.policy != "tasks", self.policy != "fifo"
-        ready, steps, pick = self._ready, self._open, self._pick
+        ready, steps, pick, tasks = self._ready, self._open, self._pick, self._tasks
         record, label, next_ready = self.trace.events.append, self._label, ready.popleft
         limit = budget = self.limits.spin_steps
         rest: int | None = None
@@ -382,6 +379,8 @@ class SimulationLoop(StockLoop):
                     continue
                 record(code if code >= 0 else label(handle))
                 handle._run()
+                if code >= 0 and handle.task.done():
+                    tasks.pop(code, None)
                 budget -= 1
                 if not budget:
                     self._count(limit)
@@ -448,7 +447,7 @@ class SimulationLoop(StockLoop):
 
     def waiting(self) -> list[str]:
         """Who waits for what and where, one line for each task that is alive."""
-        return waiting(asyncio.all_tasks(self), self.name_of)
+        return waiting(self._tasks.values(), self.name_of)
 
     # --- death ---
 
@@ -466,7 +465,14 @@ class SimulationLoop(StockLoop):
             place.clear()
             place.extend(alive)
         self._sweep_timers(lambda timer: not timer.cancelled() and not self._is_dead(timer))
-        self.graveyard.take(self, incarnation)
+        dead = [
+            task
+            for task in self._tasks.values()
+            if cast("SimulationTask", task).incarnation is incarnation
+        ]
+        for task in dead:
+            del self._tasks[cast("SimulationTask", task).code]
+        self.graveyard.take(self, dead, incarnation)
 
     def _is_dead(self, handle: StockHandle) -> bool:
         incarnation = handle._context.get(CURRENT)

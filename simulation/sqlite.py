@@ -46,8 +46,11 @@ Database = str | bytes | PathLike[str]
 _BUSY_INTERVALS_MS = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100)
 """sqliteDefaultBusyCallback in SQLite's main.c; 100 ms from there on."""
 _DEFAULT_TIMEOUT_SECONDS = 5.0
-_FACTORY = 4
-"""Where the factory stands among sqlite3.connect's positional arguments after the timeout."""
+_PARAMETERS = (
+    *("timeout", "detect_types", "isolation_level", "check_same_thread", "factory"),
+    *("cached_statements", "uri"),
+)
+"""sqlite3.connect's, in their order after the database."""
 _PATIENCE_SECONDS = 60.0
 """Real seconds that a real thread may take for one request."""
 
@@ -127,21 +130,19 @@ class SimulatedSqlite:
         return channel
 
     def _connected(
-        self,
-        database: Database,
-        timeout: float = _DEFAULT_TIMEOUT_SECONDS,
-        *args: object,
-        **options: object,
+        self, database: Database, *args: object, **options: object
     ) -> sqlite3.Connection:
         """sqlite3.connect, with a busy timeout of 0 for those who are simulated."""
         channel = self.executing
         if channel is None and not in_simulation():
-            return self._connect(database, timeout, *args, **options)
-        if len(args) < _FACTORY:
-            options.setdefault("factory", TrackedConnection)
-        connection = self._connect(database, 0.0, *args, **options)
+            return self._connect(database, *args, **options)
+        # By position is how Python up to 3.14 allows it, too.
+        options.update(zip(_PARAMETERS, args, strict=False))
+        options.setdefault("factory", TrackedConnection)
+        timeout = options.get("timeout", _DEFAULT_TIMEOUT_SECONDS)
+        connection = self._connect(database, **{**options, "timeout": 0.0})
         if channel is not None:
-            channel.opened(connection, database, timeout)
+            channel.opened(connection, database, float(cast("float", timeout)))
         return connection
 
     def _end(self) -> None:
@@ -285,6 +286,8 @@ class Channel:
             worker.answer(future, outcome)
         finally:
             self._loop.answering = None
+        if not self.is_working:  # that was the request to stop
+            self._world.channels.remove(self)
 
     def _answer(self, callback: Callable[..., object], *args: object) -> "Handle":
         latency = self._loop.tape.draw("sqlite.after", *self._world.latency.after, actor=self.name)

@@ -88,8 +88,8 @@ class Simulation:
     def run(self, main: "Callable[[Simulation], Coroutine[Any, Any, T]]") -> T:
         """Run `main(self)` to its end, then cancel what is left and close the world.
 
-        Raises what `main` raised, Stuck with who waits where, or what a node's `main` raised and nobody
-        looked at.
+        Raises what `main` raised, Stuck with who waits where, Uncontrolled under the guard "raise", or what
+        a node's `main` raised and nobody looked at.
         """
         if self._was_run:
             raise SimulationError("this simulation was run before: make a new one for another run.")
@@ -100,6 +100,8 @@ class Simulation:
         finally:
             if self._folder is not None:
                 self._folder.cleanup()
+        if self.guards.mode == "raise":
+            self.guards.check()  # the code may have caught it
         for node in self.nodes.values():
             if node.failure is not None:
                 node.failure.add_note(f"raised by the main function of node {node.name!r}")

@@ -1,6 +1,7 @@
 """Clocks, chance and ids from outside: controlled, and named with their call site."""
 
 import asyncio
+import contextlib
 import datetime
 import logging
 import os
@@ -100,6 +101,15 @@ def test_a_blocking_sleep_takes_virtual_time_from_everybody() -> None:
 def test_in_the_strict_mode_a_source_outside_raises(name: str) -> None:
     with pytest.raises(Uncontrolled, match=r"test_guards\.py:\d+"):
         run(SOURCES[name], "raise")
+
+
+def test_in_the_strict_mode_catching_it_does_not_help() -> None:
+    def careless() -> None:
+        with contextlib.suppress(Exception):
+            time.time()
+
+    with pytest.raises(Uncontrolled, match=r"time\.time\(\) at .*careless"):
+        run(careless, "raise")
 
 
 def test_a_report_that_is_not_empty_can_be_made_an_error() -> None:
