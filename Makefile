@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n auto
 
-.PHONY: demo test torture check coverage lint types format bench clean
+.PHONY: demo test torture check coverage lint types format bench anyio-suite clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.has-cli
@@ -40,6 +40,10 @@ format: $(VENV)/.has-dev
 bench: $(VENV)/.has-bench
 	@mkdir -p out
 	$(BIN)/python -m benchmarks --json out/bench.json
+
+# anyio's own tests on the simulation's loop. Fetches anyio's sources once.
+anyio-suite: $(VENV)/.has-test
+	$(BIN)/python -m tests.simulation.anyio_suite
 
 clean:
 	rm -rf $(VENV) out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
