@@ -265,9 +265,11 @@ class Aggregate(Mailbox):
             else:
                 if new:
                     if waiting is None:
+                        # The very lists, not copies: the garbage collector has to walk each of them.
                         waiting = tail = self.tail = Decided(
-                            kind.category, self.id, version, new, self.stream_key, aggregate=self
-                        )
+                            kind.category, self.id, version, new, self.stream_key,
+                            aggregate=self, messages=messages, outcomes=outcomes,
+                        )  # fmt: skip
                         kind.journal.submit(waiting)
                     else:
                         waiting.events += new
@@ -281,8 +283,9 @@ class Aggregate(Mailbox):
                 _answer(envelope, reply, outcome, kind.category, self.id, kind.journal.head)
         if tail is not None:
             # Those that have their answer already are passed over when it comes.
-            tail.messages += messages
-            tail.outcomes += outcomes
+            if tail.messages is not messages:
+                tail.messages += messages
+                tail.outcomes += outcomes
         elif kind.attempts:
             # It lost a conflict, and what it decided anew needed no append.
             kind.attempts.pop(self, None)
