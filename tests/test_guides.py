@@ -19,6 +19,9 @@ ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
 OPERATING = (ROOT / "docs/guides/operating.md").read_text("utf-8")
 LISTED_FILE_BY_FILE = ("domain", "actors", "stores")
 
+GUIDES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
 LOG_LINE = re.compile(r"(runtime|projection|aggregate|command|journal|event|log)\.[a-z_]+")
 
 
@@ -65,3 +68,20 @@ def said() -> Iterator[str]:
 
 def test_each_line_of_the_log_is_explained() -> None:
     assert set(first_cells(OPERATING, "## Logs")) == set(said())
+
+
+def anchors(path: Path) -> set[str]:
+    """Those that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_each_link_leads_somewhere(name: str) -> None:
+    path = ROOT / name
+    for file, anchor in LINK.findall(path.read_text("utf-8")):
+        target = path.parent / file if file else path
+        assert target.exists(), f"{name} links to {file}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{name}: no heading #{anchor} in {file}"
