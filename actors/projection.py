@@ -92,6 +92,8 @@ class Projection:
         self.position = rows.checkpoint
         self.rows = rows
         self.waiters: Waiters[Projection] = Waiters()
+        self.awaited_by: list[Waiters[Projection]] = [self.waiters]
+        """Its own waiters, and those who wait for any replica of the view."""
         self.on_advance: list[Callable[[Projection], None]] = []
         self.on_stop: list[Callable[[Projection], None]] = []
         self.stopped_by: ProjectionStopped | None = None
@@ -112,6 +114,7 @@ class Projection:
         self._known = self.position
         """The last position that is pending or applied."""
         self._last_due = 0.0
+        self._applied_at = -1.0
         self._last_activity = 0
         self._sleeper: Future[None] | None = None
         self._listening = False
@@ -166,7 +169,13 @@ class Projection:
             raise RuntimeClosed(CLOSING)
         if self.stopped_by is not None:
             raise self.stopped_by.again()
-        return self.waiters.wait_for(position)
+        waiting = self.waiters.wait_for(position)
+        self.hurry()
+        return waiting
+
+    def hurry(self) -> None:
+        """Somebody waits now: what has come is applied without a rest."""
+        self._poke()
 
     # ---- life
 
@@ -216,9 +225,17 @@ class Projection:
                 await self._more()
             elif (wait := self._pending[0].due - self._clock.monotonic()) > 0:
                 await self.woken(wait)
+            elif (rest := self._rest()) > 0:
+                await self.woken(rest)
             else:
                 return self._collect()
         return None
+
+    def _rest(self) -> float:
+        """Seconds to let more come before the next transaction. None while anybody waits for this one."""
+        if self._sample is not None or self._subscription.behind or any(map(len, self.awaited_by)):
+            return 0.0
+        return self._applied_at + self._limits.coalesce_seconds - self._clock.monotonic()
 
     async def _more(self) -> None:
         """Fill `_pending` from the bus, else from the store, else wait until there is more."""
@@ -350,6 +367,7 @@ class Projection:
             last = Position(poison[0].position - 1)
         if last > self.position:
             await self.rows.put(changes, last)
+            self._applied_at = self._clock.monotonic()
             self._transactions += 1
             self._applied_events += last - self.position
             self._remember(changes)

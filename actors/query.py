@@ -36,6 +36,7 @@ class ReplicaSet:
         for replica in replicas:
             replica.on_advance.append(self._advanced)
             replica.on_stop.append(self._stopped)
+            replica.awaited_by.append(self._waiters)
 
     def find(self, replica: int) -> Projection:
         """Raises ValueError for a number that no replica has."""
@@ -63,7 +64,10 @@ class ReplicaSet:
         if self._closed:
             raise RuntimeClosed(CLOSING)
         self._check_alive()
-        return self._waiters.wait_for(position)
+        waiting = self._waiters.wait_for(position)
+        for replica in self.replicas:
+            replica.hurry()
+        return waiting
 
     def _check_alive(self) -> None:
         stopped = [replica.stopped_by for replica in self.replicas]

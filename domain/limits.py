@@ -28,6 +28,9 @@ class Limits:
     """Aggregates kept in memory per decider. Beyond it, idle ones are passivated."""
     idle_seconds: float = 300.0
     """An aggregate that had no command for this long is passivated, at the latest after half of it again."""
+    coalesce_seconds: float = 0.002
+    """A projection without lag that has just written lets this much time pass before it writes again, unless
+    somebody waits for it: one transaction for all that came meanwhile. 0 writes at once."""
     cached_rows: int = 20_000
     """Rows a projection keeps in memory beside its read store."""
     conflict_attempts: int = 10
@@ -49,5 +52,5 @@ class Limits:
                     )
             elif isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f"Limits.{field.name} is {value!r}: it must be a number.")
-            elif value < (0 if field.name == "restarts" else 1e-9):
+            elif value < (0 if field.name in ("restarts", "coalesce_seconds") else 1e-9):
                 raise ValueError(f"Limits.{field.name} is {value!r}: it must be more than 0.")

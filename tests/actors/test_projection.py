@@ -142,8 +142,38 @@ async def test_what_a_full_buffer_did_not_take_is_read_from_the_store() -> None:
         assert runtime.statistics().projections["balances/1"].pages_read == statistics.pages_read
 
 
+async def test_events_come_together_while_nobody_waits_and_not_while_somebody_does() -> None:
+    clock = FakeClock()
+    async with open_on(
+        StagedEventStore(), deciders=[ACCOUNT], projections=[BALANCES], clock=clock
+    ) as runtime:
+        projection = runtime.projection(BALANCES)
+        await deposit(runtime, 1)
+        await rest()
+        assert projection.position == 1, "the first one does not wait for company"
+        await deposit(runtime, 2, 3)
+        await rest()
+        assert projection.position == 1
+        await clock.advance(0.002)
+        assert projection.position == 3
+        await deposit(runtime, 4)
+        await rest()
+        assert projection.position == 3
+        await runtime.settle()
+        assert projection.position == 4
+        await deposit(runtime, 5)
+        answer = await runtime.query(BALANCES, "alice", consistency=AtLeast(runtime.head))
+        assert answer.row is not None
+        assert answer.freshness.position == 5
+
+
 async def test_in_a_quiet_run_the_store_is_never_read() -> None:
-    async with open_on(StagedEventStore(), deciders=[ACCOUNT], projections=[BALANCES]) as runtime:
+    async with open_on(
+        StagedEventStore(),
+        deciders=[ACCOUNT],
+        projections=[BALANCES],
+        limits=Limits(coalesce_seconds=0),
+    ) as runtime:
         await rest()
         for amount in range(50):
             await deposit(runtime, amount)
@@ -590,7 +620,7 @@ async def test_what_comes_before_an_event_that_fails_is_applied_and_nothing_afte
 
 async def test_an_event_that_fails_is_tried_again_with_growing_pauses_within_a_budget() -> None:
     clock, poison = FakeClock(), Poison()
-    limits = Limits(restarts=8, restart_window_seconds=60)
+    limits = Limits(restarts=8, restart_window_seconds=60, coalesce_seconds=0)
     async with open_on(
         StagedEventStore(),
         deciders=[ACCOUNT],
