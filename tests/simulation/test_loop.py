@@ -213,19 +213,22 @@ def test_callbacks_keep_their_order_and_no_step_overtakes_an_older_one(policy: P
 
 
 def test_a_task_cancel_that_was_called_soon_is_a_callback_and_not_a_step() -> None:
-    async def main() -> list[str]:
-        log: list[str] = []
-        loop = asyncio.get_running_loop()
-        task = asyncio.create_task(asyncio.sleep(60))
+    async def main() -> dict[str, int]:
+        seen: dict[str, int] = {}
+        target = asyncio.create_task(asyncio.sleep(60))
         await asyncio.sleep(0.001)
-        loop.call_soon(log.append, "before")
-        loop.call_soon(task.cancel)
-        loop.call_soon(lambda: log.append(f"cancelling {task.cancelling()}"))
-        await asyncio.sleep(0.001)
-        return log
+
+        async def look(name: str) -> None:
+            seen[name] = target.cancelling()
+
+        older = asyncio.create_task(look("older"))
+        asyncio.get_running_loop().call_soon(target.cancel)
+        younger = asyncio.create_task(look("younger"))
+        await asyncio.wait([older, younger])
+        return seen
 
     for seed in range(50):
-        assert run(main, seed) == ["before", "cancelling 1"]
+        assert run(main, seed) == {"older": 0, "younger": 1}
 
 
 @pytest.mark.parametrize("priorities", [None, Priorities(3, 50)])

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sqlite3
+import warnings
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -40,8 +41,11 @@ async def forever() -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_crash_runs_no_finally_and_no_timer_and_no_callback_of_the_node(policy: Policy) -> None:
     after: list[str] = []
+    at_the_end: list[str] = ["not reached"]
 
-    async def main(simulation: Simulation) -> list[str]:
+    async def main(simulation: Simulation) -> None:
+        simulation.loop.on_close.append(lambda: at_the_end.__setitem__(slice(None), after))
+
         async def generate() -> AsyncIterator[int]:
             try:
                 yield 1
@@ -78,9 +82,9 @@ def test_a_crash_runs_no_finally_and_no_timer_and_no_callback_of_the_node(policy
         await simulation.sleep(10)
         gc.collect()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        return after[:]
 
-    assert run(main, policy=policy) == []
+    run(main, policy=policy)
+    assert at_the_end == []
 
 
 def test_the_dead_are_gone_after_the_world_has_ended() -> None:
@@ -93,7 +97,9 @@ def test_the_dead_are_gone_after_the_world_has_ended() -> None:
         async def serve() -> None:
             memory = Memory()
             alive.append(weakref.ref(memory))
-            await forever()
+            alive.append(weakref.ref(asyncio.current_task()))
+            with anyio.CancelScope():
+                await forever()
 
         node = simulation.node("a", serve)
         for _ in range(3):
@@ -103,8 +109,7 @@ def test_the_dead_are_gone_after_the_world_has_ended() -> None:
 
     run(main)
     gc.collect()
-    assert len(alive) == 3
-    assert [reference() for reference in alive] == [None] * 3
+    assert [reference() for reference in alive] == [None] * 6
 
 
 def test_a_dead_node_does_not_keep_the_clock_running_or_hide_a_deadlock() -> None:
@@ -241,9 +246,9 @@ def test_a_caller_that_leaves_cancels_what_it_called() -> None:
         with anyio.move_on_after(1):
             await node.call(serve)
         await simulation.sleep(1)
+        assert log == ["cancelled"]
 
     run(main)
-    assert log == ["cancelled"]
 
 
 def test_what_main_raises_is_not_lost() -> None:
@@ -344,6 +349,27 @@ def test_a_crash_between_commit_and_answer_keeps_the_commit(tmp_path: Path) -> N
         return count
 
     assert run(slow) == 1
+
+
+def test_a_connection_that_outlives_its_node_has_nothing_left_to_close(tmp_path: Path) -> None:
+    kept: list[aiosqlite.Connection] = []
+
+    async def main(simulation: Simulation) -> None:
+        async def serve() -> None:
+            kept.append(await aiosqlite.connect(tmp_path / "a.db"))
+            await forever()
+
+        node = simulation.node("a", serve)
+        node.start()
+        await simulation.sleep(1)
+        node.crash()
+
+    run(main)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kept.clear()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 # --- power

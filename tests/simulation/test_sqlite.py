@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from aftertide.simulation.sqlite import Latency
+from aftertide.simulation.tape import Address, Tape
 from aftertide.simulation.world import Simulation
 
 from . import worlds
@@ -89,6 +90,26 @@ def test_calls_of_one_connection_keep_their_order_and_of_two_do_not(tmp_path: Pa
         assert of_one == [f"one {number}" for number in range(10)]
         logs.append(tuple(log))
     assert len(set(logs)) > 5
+
+
+def test_no_call_is_made_before_its_moment_nor_before_the_moment_of_the_one_ahead(
+    tmp_path: Path,
+) -> None:
+    async def main(simulation: Simulation) -> list[float]:
+        async with aiosqlite.connect(tmp_path / "plain.db") as connection:
+            began = simulation.loop.time()
+            made: list[float] = []
+            for _ in range(2):
+                request = (None, lambda: made.append(simulation.loop.time() - began))
+                connection._tx.put_nowait(request)
+            await simulation.sleep(10)
+            return made
+
+    moments = {
+        Address("sqlite.before", "plain.db", 0): 2.0,
+        Address("sqlite.before", "plain.db", 1): 1.0,
+    }
+    assert run(main, tape=Tape(0, moments)) == [2.0, 2.0]
 
 
 def test_the_answer_comes_after_the_effect_and_others_see_it_meanwhile(tmp_path: Path) -> None:

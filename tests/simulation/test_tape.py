@@ -181,7 +181,9 @@ def test_recorded_steps_repeat_the_schedule_and_the_trace(priorities: Priorities
     for seed in range(20):
         tape = Tape(seed)
         run = _race(tape, priorities)
-        assert _race(tape.fork()) == run
+        again = tape.fork()
+        assert _race(again) == run
+        assert again.decisions == tape.decisions
         assert _race(Tape(seed), priorities) == run
 
 
