@@ -205,7 +205,9 @@ class SqliteEventStore:
                     path, read_only=True, busy_timeout_ms=busy_timeout_ms
                 )
                 opened.append(reader)
-            name: str = await writer.run(_database_id)
+            name = await writer.run(_database_id)
+            if name is None:
+                raise damaged(writer.path, "the name that it was given when it was made is gone")
         except BaseException:
             await close_all(opened)
             raise
@@ -510,7 +512,8 @@ class SqliteEventStore:
             part = missing[start : start + 128]
             marks = ",".join("?" * len(part))
             for key, name in connection.execute(
-                f"SELECT key, name FROM streams WHERE key IN ({marks})", part
+                f"SELECT key, name FROM streams WHERE key IN ({marks}) AND typeof(name) = 'text'",
+                part,
             ):
                 known[key] = split_stream(name)
         self._check_named("stream", missing, known)
@@ -521,7 +524,8 @@ class SqliteEventStore:
     ) -> dict[int, str]:
         """Names of types by key; read again where there are wanted ones, which must then be among them."""
         if wanted or not self._type_names:
-            self._type_names = dict(connection.execute("SELECT key, name FROM types").fetchall())
+            read = connection.execute("SELECT key, name FROM types WHERE typeof(name) = 'text'")
+            self._type_names = dict(read.fetchall())
         self._check_named("type", wanted, self._type_names)
         return self._type_names
 
@@ -543,11 +547,11 @@ def _head(connection: sqlite3.Connection) -> Position:
     return Position(head)
 
 
-def _database_id(connection: sqlite3.Connection) -> str:
-    name: str = connection.execute(
+def _database_id(connection: sqlite3.Connection) -> str | None:
+    found = connection.execute(
         "SELECT value FROM aftertide_meta WHERE name = 'database_id'"
-    ).fetchone()[0]
-    return name
+    ).fetchone()
+    return None if found is None else found[0]
 
 
 def _version(connection: sqlite3.Connection, key: int) -> int:

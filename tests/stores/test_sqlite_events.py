@@ -232,6 +232,37 @@ async def test_a_stream_that_can_not_be_what_was_written_is_no_state(
         await store.aclose()
 
 
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("UPDATE streams SET name = x'00'", "an event is of stream 1, which has no name"),
+        ("UPDATE types SET name = x'00'", "an event is of type 1, which has no name"),
+        ("DELETE FROM aftertide_meta", "the name that it was given when it was made is gone"),
+    ],
+)
+async def test_a_name_that_became_something_else_is_told_as_damage(
+    path: Path, damage: str, problem: str
+) -> None:
+    await filled(path)
+    for statement in (
+        "UPDATE sqlite_master SET sql = replace(sql, 'STRICT', '')",  # which would refuse the damage
+        damage,
+    ):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute(statement)
+
+    async def read() -> None:
+        store = await SqliteEventStore.open(path)
+        try:
+            await everything(store)
+        finally:
+            await store.aclose()
+
+    with pytest.raises(StoreUnavailable, match=f"the file is damaged; {problem}"):
+        await read()
+
+
 async def test_a_file_whose_last_page_is_cut_is_refused_and_stays(path: Path) -> None:
     """SQLite would fill it up with zeros, and rows in it would be NULLs."""
     await filled(path)
