@@ -165,6 +165,7 @@ def _log(database: Path, scratch: Path, problems: list[str]) -> tuple[str, list[
         empty = connection.execute(
             "SELECT name FROM streams WHERE key NOT IN (SELECT stream FROM events)"
         ).fetchall()
+        problems += _pointers(connection)
     if rows != len(found):
         problems.append(f"{rows - len(found)} event(s) are of a stream or a type that has no name")
     problems += [f"stream {name} was kept without any event" for (name,) in empty]
@@ -178,6 +179,28 @@ def _log(database: Path, scratch: Path, problems: list[str]) -> tuple[str, list[
             break
         events.append(event)
     return database_id, events
+
+
+def _pointers(connection: sqlite3.Connection) -> list[str]:
+    """What finds a stream's events: where it ends, and from each event the one before."""
+    problems: list[str] = []
+    ends: dict[int, tuple[int, int]] = {}  # stream -> version, position
+    for position, previous, stream, version in connection.execute(
+        "SELECT position, previous, stream, version FROM events ORDER BY position"
+    ):
+        found = position - 1 if previous == -1 else previous
+        before = ends.get(stream, (0, 0))
+        if (version - 1, found) != before:
+            problems.append(f"position {position} points back to {found}, not to {before[1]}")
+        ends[stream] = version, position
+    heads = {
+        stream: (version, last)
+        for stream, version, last in connection.execute("SELECT * FROM heads")
+    }
+    if heads != ends:
+        differing = [key for key in heads.keys() | ends.keys() if heads.get(key) != ends.get(key)]
+        problems.append(f"streams {differing[:5]} do not end where their heads say")
+    return problems
 
 
 def _integrity(connection: sqlite3.Connection, path: Path) -> list[str]:

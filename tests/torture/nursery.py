@@ -78,8 +78,12 @@ def serve(parent: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             parent.close()
-            run(msgspec.json.decode(rest, type=Spec), pipe)
-            os._exit(0)
+            try:
+                run(msgspec.json.decode(rest, type=Spec), pipe)
+            finally:
+                os._exit(
+                    0
+                )  # also where nobody listens any more: nothing of the nursery is to run here
         os.close(pipe)
         parent.sendall(b"%d" % pid)
 

@@ -178,7 +178,7 @@ async def _nothing_is_left(runtime: Runtime, folder: Path, clients: Clients) -> 
         assert len(projection.waiters) == 0
 
 
-@quick_and_long(8, 60)
+@quick_and_long(8, 50)
 async def test_a_host_that_is_cancelled_while_it_opens_works_or_closes_loses_nothing(
     torment: Torment, tmp_path: Path
 ) -> None:

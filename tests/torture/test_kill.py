@@ -13,7 +13,7 @@ ROUNDS_PER_LOG = 10
 """Lives on the same files, before they begin anew: a log that is too long takes long to read."""
 
 
-@quick_and_long(4, 150)
+@quick_and_long(4, 120)
 def test_what_was_acknowledged_survives_being_killed_at_any_moment(
     nursery: Nursery, torment: Torment, tmp_path: Path
 ) -> None:

@@ -18,14 +18,14 @@ from tests.torture.writer import Spec
 
 
 @pytest.mark.parametrize("place", PLACES)
-@long_only(6)
+@long_only(5)
 def test_nothing_is_lost_or_doubled_by_a_kill(
     place: str, nursery: Nursery, torment: Torment, tmp_path: Path
 ) -> None:
     _die_at([place], nursery, torment, tmp_path)
 
 
-@quick_and_long(5, 20)
+@quick_and_long(5, 15)
 def test_nothing_is_lost_or_doubled_by_a_kill_at_some_of_the_places(
     nursery: Nursery, torment: Torment, tmp_path: Path
 ) -> None:
