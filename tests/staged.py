@@ -41,7 +41,7 @@ class StagedEventStore:
         self.under_way: Future[Commit] | None = None
         self._batch: Sequence[Append] = ()
         self._recorded_at = 0.0
-        self.loading: Future[Sequence[LoadedStream]]
+        self.loading: Future[Sequence[LoadedStream]] | None = None
         self._load: tuple[Sequence[tuple[str, str, Version]], int]
 
     @property
@@ -80,10 +80,19 @@ class StagedEventStore:
 
     def end_load(self, error: Exception | None = None) -> None:
         future, (streams, limit) = self.loading, self._load
+        assert future is not None, "no load is under way"
         if error is not None:
             future.set_exception(error)
         else:
             future.set_result(self.log.load(streams, limit).result())
+
+    def let_go(self) -> None:
+        """Hold nothing any more, and end what is under way: a test that failed must not wait for ever."""
+        self.held = self.hold_loads = False
+        if self.under_way is not None:
+            self.end()
+        if self.loading is not None and not self.loading.done():
+            self.end_load()
 
     async def read(self, after: Position, limit: int) -> StoredPage:
         if self.read_failures:
@@ -141,6 +150,11 @@ class _Staged(Runtime):
 
     async def _open_events(self) -> EventStore:
         return self.events
+
+    async def __aexit__(self, *error: Any) -> None:  # noqa: ANN401 - passed on as it is
+        if isinstance(self.events, StagedEventStore) and error[0] is not None:
+            self.events.let_go()
+        await super().__aexit__(*error)
 
     def _read_store_factory(self) -> ReadStoreFactory:
         return self.rows or super()._read_store_factory()

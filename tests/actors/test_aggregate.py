@@ -797,6 +797,7 @@ async def test_a_store_that_breaks_its_promise_is_our_bug_and_strands_nobody(
         if isinstance(error, Exception):
             store.end_load(error)
         else:
+            assert store.loading is not None
             store.loading.cancel()
         with pytest.raises(InvariantViolation, match="event store"):
             await reply
