@@ -3,6 +3,8 @@
 All of it follows from one seed. It drives the runtime from above: no production code knows it.
 """
 
+from . import rules
+from .checker import PromiseBroken, Report, check
 from .clock import SimulationClock
 from .errors import (
     Diverged,
@@ -18,8 +20,11 @@ from .errors import (
     Uncontrolled,
     UnknownPython,
 )
+from .history import History, HistoryUnreadable
 from .loop import LoopLimits, SimulationLoop
 from .node import Node
+from .probe import PROBE, ProbeRow, probe
+from .rules import Rule, Violation
 from .schedule import Priorities
 from .sqlite import Latency
 from .tape import Address, Decision, Tape
@@ -27,10 +32,13 @@ from .trace import Difference, Trace
 from .world import Simulation, loop_factory, versions
 
 __all__ = [
+    "PROBE",
     "Address",
     "Decision",
     "Difference",
     "Diverged",
+    "History",
+    "HistoryUnreadable",
     "Latency",
     "LimitReached",
     "Livelock",
@@ -41,6 +49,10 @@ __all__ = [
     "NodeDown",
     "NotSimulated",
     "Priorities",
+    "ProbeRow",
+    "PromiseBroken",
+    "Report",
+    "Rule",
     "Simulation",
     "SimulationClock",
     "SimulationError",
@@ -51,6 +63,10 @@ __all__ = [
     "Trace",
     "Uncontrolled",
     "UnknownPython",
+    "Violation",
+    "check",
     "loop_factory",
+    "probe",
+    "rules",
     "versions",
 ]
