@@ -4,7 +4,9 @@ All of it follows from one seed. It drives the runtime from above: no production
 """
 
 from . import rules
+from .calls import note_calls
 from .checker import PromiseBroken, Report, check
+from .client import Client, Front
 from .clock import SimulationClock
 from .errors import (
     Diverged,
@@ -24,6 +26,7 @@ from .history import History, HistoryUnreadable
 from .loop import LoopLimits, SimulationLoop
 from .node import Node
 from .probe import PROBE, ProbeRow, probe
+from .recording import Recording, record
 from .rules import Rule, Violation
 from .schedule import Priorities
 from .sqlite import Latency
@@ -34,9 +37,11 @@ from .world import Simulation, loop_factory, versions
 __all__ = [
     "PROBE",
     "Address",
+    "Client",
     "Decision",
     "Difference",
     "Diverged",
+    "Front",
     "History",
     "HistoryUnreadable",
     "Latency",
@@ -51,6 +56,7 @@ __all__ = [
     "Priorities",
     "ProbeRow",
     "PromiseBroken",
+    "Recording",
     "Report",
     "Rule",
     "Simulation",
@@ -66,7 +72,9 @@ __all__ = [
     "Violation",
     "check",
     "loop_factory",
+    "note_calls",
     "probe",
+    "record",
     "rules",
     "versions",
 ]
