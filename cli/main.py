@@ -12,6 +12,7 @@ from typing import cast
 from .. import __version__
 from ..domain.errors import AftertideError
 from ..scenarios import WrongUsage
+from .check import add_check
 from .demo import add_demo
 from .inspect import add_inspect
 from .parser import CommandParser
@@ -38,6 +39,7 @@ def build_parser() -> CommandParser:
     add_list(commands)
     add_run(commands)
     add_inspect(commands)
+    add_check(commands)
     add_demo(commands)
     return parser
 

@@ -81,6 +81,12 @@ def add_run(commands: "Subparsers[CommandParser]") -> None:
     )
     add("--json", type=Path, metavar="FILE", help="write all that was measured into this file")
     add(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="record who asked for what and was answered what, for aftertide check",
+    )
+    add(
         "--time-scale",
         type=checked(_time_scale),
         default=1.0,
@@ -163,6 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
         lag=arguments.lag,
         time_scale=arguments.time_scale,
         json=arguments.json,
+        history=arguments.history,
         options=own,
         logger=configured_log(arguments),
     )

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from aftertide import Decider, Lag, Limits, Replicas, Runtime, View
 
 from .clock import ScaledClock
+from .histories import Histories
 from .lag_record import LagRecord
 from .narrator import Advance, Narrator
 from .registry import Option, Scenario, WrongUsage
@@ -42,6 +43,8 @@ class Settings:
     lag: Lag | None = None
     time_scale: float = 1.0
     json: Path | None = None
+    history: Path | None = None
+    """Where the run's history is written. Several databases have a file each."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The scenario's own, by their names; what is missing has its default."""
     logger: FilteringBoundLogger | None = None
@@ -82,6 +85,9 @@ class World:
         self._narrator = narrator
         self._report = report
         self._place = place
+        self._histories = Histories(
+            settings.history, {"scenario": scenario.name, "seed": self.seed}
+        )
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -115,7 +121,8 @@ class World:
             seed=self.seed,
             logger=self._settings.logger,
         ) as runtime:
-            yield runtime
+            async with self._histories.of(database, runtime):
+                yield runtime
 
     def _as_asked(self, projection: View[Any, Any, Any] | Replicas) -> Replicas:
         if isinstance(projection, View):
@@ -133,6 +140,11 @@ class World:
             )
         value: T = self._settings.options.get(option.name, option.default)  # type: ignore[assignment]
         return value
+
+    @property
+    def histories_written(self) -> Sequence[Path]:
+        """The files that the run's histories were written into."""
+        return self._histories.written
 
     def elapsed(self) -> float:
         """Real seconds since the scenario began, at any --time-scale: what a rate is measured by."""
@@ -244,8 +256,9 @@ async def play(scenario: Scenario, settings: Settings, narrator: Narrator) -> Ou
     Raises WrongUsage for settings that can't be met. What the scenario raises passes through; where its task
     groups wrapped a single error, that error itself.
     """
-    if settings.json is not None:
-        _check_writable(settings.json)
+    for option, path in (("--json", settings.json), ("--history", settings.history)):
+        if path is not None:
+            _check_writable(option, path)
     report = Report(keeps_rows=settings.json is not None)
     try:
         with _place(scenario, settings.store) as place:
@@ -268,12 +281,14 @@ async def play(scenario: Scenario, settings: Settings, narrator: Narrator) -> Ou
             }
             report.write(settings.json, about)
             narrator.say(f"  All that was measured: {settings.json}")
+        for path in world.histories_written:
+            narrator.say(f"  What was asked and answered: aftertide check {path}")
         return Outcome(scenario.name, report.held, report.measured, seconds)
     finally:
         report.close()
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(option: str, path: Path) -> None:
     """Before the run, not after it."""
     target = path if path.exists() else path.parent
     if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
@@ -285,7 +300,7 @@ def _check_writable(path: Path) -> None:
             else "has no folder"
         )
         raise WrongUsage(
-            f"--json {path}: it {why}. Name a file in a folder that is there and can be written."
+            f"{option} {path}: it {why}. Name a file in a folder that is there and can be written."
         )
 
 
