@@ -188,7 +188,7 @@ def test_what_a_rule_passed_over_is_said() -> None:
     assert "? linearizable_registers passed over the register: not judged" in str(few)
 
 
-def rule_of(name: str, **options: Any) -> Any:  # noqa: ANN401 - a rule, by its fields
+def rule_of(name: str, **options: Any) -> Any:
     (rule,) = [each for each in ALL if each.name == name]
     return type(rule)(**options)
 

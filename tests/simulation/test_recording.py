@@ -46,7 +46,7 @@ from tests.staged import StagedEventStore, StagedReadStores, open_on
 PROBE = probe(ACCOUNT)
 
 
-def opened(clock: FakeClock | None = None, **options: Any) -> Runtime:  # noqa: ANN401
+def opened(clock: FakeClock | None = None, **options: Any) -> Runtime:
     lags = [Lag.none(), Lag.exponential(0.4), Lag.constant(3)]
     return Runtime.open(
         deciders=[ACCOUNT],
@@ -454,7 +454,7 @@ class Twice(MemoryReadStore):
 class Early(MemoryReadStore):
     """A checkpoint that is told one position before its rows are there."""
 
-    async def select(self, query: Any) -> tuple[Position, list[Any]]:  # noqa: ANN401
+    async def select(self, query: Any) -> tuple[Position, list[Any]]:
         position, rows = await super().select(query)
         return Position(position + 1), rows
 

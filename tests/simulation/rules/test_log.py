@@ -22,7 +22,7 @@ from tests.simulation.histories import accepts, applied, log, not_judged, proofs
 A, B = "account-a", "account-b"
 
 
-def moved(event: Logged, **to: Any) -> Logged:  # noqa: ANN401 - fields of a record
+def moved(event: Logged, **to: Any) -> Logged:
     return msgspec.structs.replace(event, **to)
 
 
